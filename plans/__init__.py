@@ -1,0 +1,1 @@
+"""Experiments as bluesky plans: every module holds the plan of its own name."""

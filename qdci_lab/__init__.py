@@ -1,0 +1,1 @@
+"""Lab control and acquisition for quantum-secured optical links over multicore fibre."""
