@@ -33,7 +33,7 @@ class WallClock:
 
 
 class LabClock:
-    """Lab time of a simulated bench, kept by its control server: a sleep moves it on in an instant of the wall's.
+    """Lab time of a simulated bench, kept by its control server: a sleep moves it on at once.
 
     Control protocol: one JSON object a line each way over TCP. Raises TransportError when the bench is gone.
     """

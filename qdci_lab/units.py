@@ -1,4 +1,4 @@
-"""Conversions between what instruments print (dB, dBm, seconds) and what the code computes with (W, ratios, ps)."""
+"""Conversions between what instruments print (dB, dBm, seconds) and what we compute with (W, ratios, ps)."""
 
 import math
 

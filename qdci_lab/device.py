@@ -1,0 +1,168 @@
+"""The ophyd device of one instrument: one connection, one worker thread, cached readings, a safe state."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from ophyd import Device
+from ophyd.utils import InvalidState
+
+from qdci_lab.clock import Clock, WallClock
+from qdci_lab.connection import Connection
+from qdci_lab.errors import LabError, RemoteProtocolError
+from qdci_lab.signals import MeasuredSignal, TaskStatus, measured
+from qdci_lab.transport.pipe import Transport, open_pipe
+from qdci_lab.wire.framing import Framing, ScpiFraming
+from qdci_lab.wire.scpi import IDENTITY
+
+Work = Callable[[TaskStatus], object]
+
+
+class Worker:
+    """Runs the work of one instrument in order, on one daemon thread: a hung call keeps no process alive."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: queue.SimpleQueue[tuple[Work, TaskStatus]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, work: Work, status: TaskStatus) -> None:
+        """Queue work; its status is finished, or fails with what the work raised."""
+        self._queue.put((work, status))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"worker of {self._name}", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            work, status = self._queue.get()
+            if not status.done:
+                self._settle(work, status)
+
+    @staticmethod
+    def _settle(work: Work, status: TaskStatus) -> None:
+        try:
+            work(status)
+        except Exception as error:
+            _finish(status, error)
+        else:
+            _finish(status, None)
+
+
+def _finish(status: TaskStatus, error: Exception | None) -> None:
+    """Finish a status; one that has timed out meanwhile stays as it is."""
+    with contextlib.suppress(InvalidState):
+        if error is None:
+            status.set_finished()
+        else:
+            status.set_exception(error)
+
+
+class Instrument(Device):
+    """An instrument on a wire.
+
+    `read` and `describe` return what the last `trigger` or `set` measured and do no I/O; a signal's `get()` asks the
+    instrument. Subclasses name their model and framing, declare signals and give a safe state. `label` is the role in
+    the lab, such as `alice.voa`, by which errors name the device; `name` prefixes its data keys.
+    """
+
+    MODEL: ClassVar[str] = ""
+    IDENTITY_CONTAINS: ClassVar[str] = ""
+    BAUD_RATE: ClassVar[int] = 9600
+
+    identity = measured(lambda device: device.identify(), None, kind="config", polled=False)
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        name: str,
+        label: str = "",
+        clock: Clock | None = None,
+        timeout_s: float = 2.0,
+        transport: Transport | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.address = address
+        self.label = label or name
+        self.clock: Clock = WallClock() if clock is None else clock
+        self.timeout_s = timeout_s
+        self.connection = self._connect_to(address, transport)
+        self._worker = Worker(name)
+        super().__init__("", name=name, **kwargs)
+
+    @property
+    def patience_s(self) -> float:
+        """How long work on the instrument may take before its status fails; longer than any one reply."""
+        return 10.0 * self.timeout_s + 20.0
+
+    def make_framing(self) -> Framing:
+        """How this model separates its messages; SCPI unless a driver says otherwise."""
+        return ScpiFraming()
+
+    def identify(self) -> str:
+        """What the instrument calls itself."""
+        return self.connection.query(IDENTITY)
+
+    def connect(self) -> None:
+        """Open the link, check the identity and read every quantity once. Blocks; LabError says what is wrong."""
+        self.connection.open()
+        identity = self.identity.refresh()
+        if self.IDENTITY_CONTAINS not in identity:
+            raise RemoteProtocolError(
+                f"{self.label}: expected a {self.MODEL}, but the instrument at {self.address} says {identity!r}"
+            )
+        self.prepare_instrument()
+        self.refresh()
+
+    def prepare_instrument(self) -> None:
+        """Bring the instrument's error queue and modes to a known state after connecting; nothing by default."""
+
+    def disconnect(self) -> None:
+        """Close the link."""
+        with contextlib.suppress(LabError):
+            self.connection.close()
+
+    def submit(
+        self, work: Work, *, name: str = "", units: str = "", timeout: float | None = None
+    ) -> TaskStatus:
+        """Run work on the instrument's thread; the status always ends within `timeout` (default: `patience_s`)."""
+        limit_s = self.patience_s if timeout is None else timeout
+        status = TaskStatus(self, timeout=limit_s, name=name or self.name, units=units)
+        self._worker.submit(work, status)
+        return status
+
+    def refresh(self) -> None:
+        """Ask for every polled quantity; only the worker, or `connect`, calls this."""
+        for signal in self.quantities():
+            if signal.polled:
+                signal.refresh()
+
+    def quantities(self) -> list[MeasuredSignal]:
+        """The device's signals, in their order."""
+        walked = (item.item for item in self.walk_signals())
+        return [signal for signal in walked if isinstance(signal, MeasuredSignal)]
+
+    def trigger(self) -> TaskStatus:
+        """Measure every quantity anew."""
+        return self.submit(lambda _status: self.refresh())
+
+    def enter_safe_state(self) -> None:
+        """Shutters closed, light off; runs on the worker. Nothing to do by default."""
+
+    def make_safe(self) -> TaskStatus:
+        """Bring the instrument into its safe state."""
+        return self.submit(lambda _status: self.enter_safe_state())
+
+    def stop(self, *, success: bool = False) -> None:
+        """Called when a run fails: the safe state is entered, without waiting for it."""
+        if not success:
+            self.make_safe()
+
+    def _connect_to(self, address: str, transport: Transport | None) -> Connection:
+        pipe = transport or open_pipe(address, baud_rate=self.BAUD_RATE, timeout_s=self.timeout_s)
+        return Connection(self.label, pipe, self.make_framing(), timeout_s=self.timeout_s)

@@ -1,0 +1,239 @@
+"""Ophyd signals of an instrument's quantities: units, limits and precision once, and no I/O inside `read`.
+
+Together with `qdci_lab.device` this is all that knows classic ophyd's insides.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ophyd import Component, Signal
+from ophyd.status import Status
+from ophyd.utils import LimitError
+
+from qdci_lab.errors import AcquisitionError
+
+WAIT_BEYOND_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a number means: its unit (`1` for a pure number), digits to print, bounds and smallest step."""
+
+    units: str
+    precision: int = 3
+    limits: tuple[float, float] | None = None
+    resolution: float = 0.0
+
+    def check(self, name: str, value: float) -> None:
+        """LimitError, with name, value, unit and bound, unless the value may be set."""
+        if not math.isfinite(value):
+            raise LimitError(f"{name}: {value} {self.units} is not a finite number")
+        if self.limits is None:
+            return
+        low, high = self.limits
+        if not low <= value <= high:
+            side, bound = ("below", low) if value < low else ("above", high)
+            raise LimitError(
+                f"{name}: {value:g} {self.units} is {side} the bound of {bound:g} {self.units} "
+                f"(allowed: {low:g} to {high:g} {self.units})"
+            )
+
+
+class TaskStatus(Status):
+    """The status of work handed to an instrument's worker; `watch` feeds progress bars."""
+
+    def __init__(self, obj: Any, *, timeout: float, name: str, units: str = "") -> None:
+        super().__init__(obj=obj, timeout=timeout)
+        self._name = name
+        self._units = units
+        self._watchers: list[Callable[..., None]] = []
+        self._began_s = time.monotonic()
+
+    def watch(self, function: Callable[..., None]) -> None:
+        """Call `function` with name, current, initial, target, unit, fraction and times as the work goes on."""
+        self._watchers.append(function)
+
+    def progress(self, *, current: float, initial: float, target: float) -> None:
+        """Tell the watchers how far the work has come."""
+        span = target - initial
+        done = 1.0 if span == 0 else min(max((current - initial) / span, 0.0), 1.0)
+        elapsed_s = time.monotonic() - self._began_s
+        for function in self._watchers:
+            function(
+                name=self._name, current=current, initial=initial, target=target, unit=self._units,
+                precision=3, fraction=1.0 - done, time_elapsed=elapsed_s,
+                time_remaining=elapsed_s * (1.0 - done) / done if done > 0 else None,
+            )  # fmt: skip
+
+
+class MeasuredSignal(Signal):
+    """A quantity that an instrument reports.
+
+    `get()` asks the instrument and waits; `read()` returns what was last measured, with the time it was measured.
+    The parent device supplies `submit(work, ...)`, which runs work on the instrument's own thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        ask: Callable[[Any], Any] | None = None,
+        quantity: Quantity | None = None,
+        polled: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, value=None, **kwargs)
+        self._ask = ask
+        self.quantity = quantity
+        self.polled = polled and ask is not None
+        self._measured_s: float | None = None
+
+    @property
+    def instrument(self) -> Any:
+        """The device that the quantity belongs to."""
+        return self.parent
+
+    def refresh(self) -> Any:
+        """Ask the instrument; only its worker calls this."""
+        if self._ask is None:
+            raise AcquisitionError(f"{self.name} is computed with its device's measurement: trigger that")
+        value = self._ask(self.instrument)
+        self.store(value)
+        return value
+
+    def store(self, value: Any) -> None:
+        """Keep a measured value and the time."""
+        self._measured_s = time.time()
+        Signal.put(self, value, force=True, timestamp=self._measured_s)
+
+    def get(self, **_kwargs: Any) -> Any:
+        """The quantity now: asks the instrument and waits for its answer."""
+        if self._ask is None:
+            return self._readback
+        status = self.instrument.submit(lambda _status: self.refresh(), name=self.name)
+        status.wait(timeout=self.instrument.patience_s + WAIT_BEYOND_TIMEOUT_S)
+        return self._readback
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """What was last measured, without I/O."""
+        if self._measured_s is None:
+            raise AcquisitionError(f"{self.name} has not been measured yet: trigger its device first")
+        return {self.name: {"value": self._readback, "timestamp": self._measured_s}}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Type, shape, unit, precision and limits, without I/O."""
+        key: dict[str, Any] = {"source": f"instrument:{self.name}", **_type_of(self._readback)}
+        if self.quantity is not None:
+            key["units"] = self.quantity.units
+            key["precision"] = self.quantity.precision
+            if self.quantity.limits is not None:
+                key["lower_ctrl_limit"], key["upper_ctrl_limit"] = self.quantity.limits
+        return {self.name: key}
+
+
+class ControlledSignal(MeasuredSignal):
+    """A quantity that can be set; `set` ends when the instrument has really arrived.
+
+    `tell(device, value)` sends the command and returns when the instrument says that it is done; the readback must
+    then agree within half a step. Limits are checked before anything is sent (LimitError).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tell: Callable[[Any, Any], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._tell = tell
+
+    @property
+    def limits(self) -> Any:
+        """Lowest and highest value that may be set; (0, 0), as ophyd has it, where there is no bound."""
+        return (self.quantity.limits if self.quantity else None) or (0.0, 0.0)
+
+    def check_value(self, value: Any, **_kwargs: Any) -> None:
+        """LimitError, with name, value, unit and bound, unless the value may be set."""
+        if self.quantity is None:
+            return
+        for number in np.atleast_1d(value):
+            self.quantity.check(self.name, float(number))
+
+    def set(self, value: Any, *, timeout: float | None = None, **_kwargs: Any) -> TaskStatus:
+        """Send the value; the status is done when the instrument has arrived, or carries the reason why not."""
+        self.check_value(value)
+        units = self.quantity.units if self.quantity else ""
+        return self.instrument.submit(
+            lambda status: self._move(value, status), name=self.name, units=units, timeout=timeout
+        )
+
+    def put(self, value: Any, **_kwargs: Any) -> None:
+        """Set and wait."""
+        self.set(value).wait(timeout=self.instrument.patience_s + WAIT_BEYOND_TIMEOUT_S)
+
+    def _move(self, value: Any, status: TaskStatus) -> None:
+        initial = self._readback
+        self._tell(self.instrument, value)
+        arrived = self.refresh()
+        self._check_arrival(value, arrived)
+        if isinstance(arrived, float) and isinstance(initial, float):
+            status.progress(current=arrived, initial=initial, target=float(value))
+
+    def _check_arrival(self, value: Any, arrived: Any) -> None:
+        if self.quantity is None:
+            agrees = arrived == value
+        else:
+            slack = max(0.5 * self.quantity.resolution * (1 + 1e-9), 1e-9 * float(np.max(np.abs(value))))
+            agrees = bool(np.all(np.abs(np.asarray(arrived) - np.asarray(value)) <= slack))
+        if not agrees:
+            units = f" {self.quantity.units}" if self.quantity else ""
+            raise AcquisitionError(
+                f"{self.name}: set to {value}{units}, but the instrument reports {arrived}{units}"
+            )
+
+
+def measured(
+    ask: Callable[[Any], Any] | None,
+    units: str | None,
+    *,
+    precision: int = 3,
+    kind: str = "normal",
+    polled: bool = True,
+) -> Component:
+    """An ophyd component for a quantity that is reported; `units` None is for text."""
+    quantity = None if units is None else Quantity(units, precision)
+    return Component(MeasuredSignal, ask=ask, quantity=quantity, kind=kind, polled=polled)
+
+
+def controlled(
+    ask: Callable[[Any], Any],
+    tell: Callable[[Any, Any], None],
+    units: str | None,
+    *,
+    precision: int = 3,
+    limits: tuple[float, float] | None = None,
+    resolution: float = 0.0,
+    kind: str = "normal",
+) -> Component:
+    """An ophyd component for a quantity that can be set; `resolution` is the instrument's own smallest step."""
+    quantity = None if units is None else Quantity(units, precision, limits, resolution)
+    return Component(ControlledSignal, ask=ask, tell=tell, quantity=quantity, kind=kind)
+
+
+def _type_of(value: Any) -> Mapping[str, Any]:
+    """The data key's type entries of a value."""
+    if isinstance(value, bool | np.bool_):
+        return {"dtype": "boolean", "shape": []}
+    if isinstance(value, int | np.integer):
+        return {"dtype": "integer", "shape": []}
+    if isinstance(value, float | np.floating):
+        return {"dtype": "number", "shape": []}
+    if isinstance(value, str):
+        return {"dtype": "string", "shape": []}
+    array = np.asarray(value)
+    return {"dtype": "array", "shape": list(array.shape), "dtype_numpy": array.dtype.str}

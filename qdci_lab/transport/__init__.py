@@ -1,0 +1,1 @@
+"""Byte pipes to instruments: an address and a timeout, no messages."""

@@ -1,0 +1,61 @@
+"""What every transport can do, and which transport an address means."""
+
+import re
+from typing import Protocol
+
+from qdci_lab.errors import LocalProtocolError
+from qdci_lab.transport.serial import SerialTransport
+from qdci_lab.transport.visa import VisaTransport
+
+_VISA = re.compile(r"(TCPIP|USB|GPIB|ASRL|VXI|PXI)\d*(::|/)", re.IGNORECASE)
+_SERIAL = re.compile(r"(/dev/\S+|COM\d+|(socket|rfc2217|loop|spy|hwgrep|alt)://\S+)$", re.IGNORECASE)
+
+
+class Transport(Protocol):
+    """A byte pipe. Every failure is a TransportError; a silent peer is a TransportTimeout."""
+
+    address: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can pass, as far as is known."""
+        ...
+
+    def open(self) -> None:
+        """Reach the instrument."""
+        ...
+
+    def close(self) -> None:
+        """Leave it; closing twice does no harm."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send all the bytes."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """At least one byte, and whatever else has arrived."""
+        ...
+
+
+def address_kind(address: str) -> str | None:
+    """`visa`, `serial` or `c_api`; None for an address that is none of them."""
+    if _VISA.match(address):
+        return "visa"
+    if _SERIAL.match(address):
+        return "serial"
+    if address.startswith(("c_api:", "c_api+python:")):
+        return "c_api"
+    return None
+
+
+def open_pipe(address: str, *, baud_rate: int = 9600, timeout_s: float = 2.0) -> Transport:
+    """The transport for an address, not yet open: a VISA resource name, or a pyserial port or URL."""
+    kind = address_kind(address)
+    if kind == "visa":
+        return VisaTransport(address, timeout_s=timeout_s)
+    if kind == "serial":
+        return SerialTransport(address, baud_rate=baud_rate)
+    raise LocalProtocolError(
+        f"no byte pipe has the address {address!r}: give a VISA resource or a serial port"
+    )

@@ -1,0 +1,59 @@
+"""Serial ports and pseudo-terminals, by pyserial: device names and URLs (`socket://`, `rfc2217://`)."""
+
+import serial
+
+from qdci_lab.errors import TransportError, TransportTimeout
+
+
+class SerialTransport:
+    """8N1 without flow control, as every serial instrument of the lab wants it."""
+
+    def __init__(self, address: str, *, baud_rate: int = 9600) -> None:
+        self.address = address
+        self._baud_rate = baud_rate
+        self._port: serial.SerialBase | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port is open."""
+        return self._port is not None
+
+    def open(self) -> None:
+        """Open the port and discard what an earlier user may have left in it."""
+        try:
+            self._port = serial.serial_for_url(self.address, baudrate=self._baud_rate, write_timeout=2.0)
+            self._port.reset_input_buffer()
+        except (OSError, ValueError) as error:
+            raise TransportError(f"{self.address}: {error}") from error
+
+    def close(self) -> None:
+        """Close the port."""
+        port, self._port = self._port, None
+        if port is not None:
+            port.close()
+
+    def write(self, data: bytes) -> None:
+        """Send all the bytes."""
+        port = self._opened()
+        try:
+            port.write(data)
+        except OSError as error:
+            raise TransportError(f"{self.address}: {error}") from error
+
+    def read(self, timeout_s: float) -> bytes:
+        """At least one byte, and whatever else has arrived."""
+        port = self._opened()
+        try:
+            port.timeout = timeout_s
+            data = port.read(1)
+            data += port.read(getattr(port, "in_waiting", 0)) if data else b""
+        except (OSError, TypeError) as error:
+            raise TransportError(f"{self.address}: {error}") from error
+        if not data:
+            raise TransportTimeout(f"{self.address}: no answer within {timeout_s:g} s")
+        return data
+
+    def _opened(self) -> serial.SerialBase:
+        if self._port is None:
+            raise TransportError(f"{self.address}: the port is closed")
+        return self._port

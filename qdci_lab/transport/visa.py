@@ -1,0 +1,103 @@
+"""VISA resources of any backend; the pure-Python backend when no other is installed.
+
+A raw socket of the pure-Python backend is read directly: its own read ends at every line feed in a block, and
+after a timeout hands each late answer to the next question.
+"""
+
+import functools
+import socket
+from typing import Any
+
+import pyvisa
+from pyvisa.constants import StatusCode
+
+from qdci_lab.errors import TransportError, TransportTimeout
+
+_READ_BYTES = 1 << 18
+
+
+@functools.cache
+def _resource_manager(backend: str) -> pyvisa.ResourceManager:
+    return pyvisa.ResourceManager(backend)
+
+
+class VisaTransport:
+    """One VISA resource, such as `TCPIP::10.0.0.5::5025::SOCKET` or `USB0::0x1313::0x8078::P0001::INSTR`."""
+
+    def __init__(self, address: str, *, timeout_s: float = 2.0, backend: str = "@py") -> None:
+        self.address = address
+        self._timeout_s = timeout_s
+        self._backend = backend
+        self._resource: Any = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the resource is open."""
+        return self._resource is not None
+
+    def open(self) -> None:
+        """Open the resource."""
+        milliseconds = int(self._timeout_s * 1000)
+        try:
+            manager = _resource_manager(self._backend)
+            resource: Any = manager.open_resource(self.address, open_timeout=milliseconds)
+            resource.timeout = milliseconds
+        except (pyvisa.Error, OSError, ValueError) as error:
+            raise TransportError(f"{self.address}: {error}") from error
+        self._resource = resource
+        self._socket = _socket_of(resource)
+
+    def close(self) -> None:
+        """Close the resource."""
+        resource, self._resource, self._socket = self._resource, None, None
+        if resource is not None:
+            try:
+                resource.close()
+            except (pyvisa.Error, OSError) as error:
+                raise TransportError(f"{self.address}: {error}") from error
+
+    def write(self, data: bytes) -> None:
+        """Send all the bytes."""
+        self._check_open()
+        try:
+            if self._socket is not None:
+                self._socket.settimeout(self._timeout_s)
+                self._socket.sendall(data)
+            else:
+                self._resource.write_raw(data)
+        except (pyvisa.Error, OSError) as error:
+            raise TransportError(f"{self.address}: {error}") from error
+
+    def read(self, timeout_s: float) -> bytes:
+        """At least one byte, and whatever else has arrived."""
+        self._check_open()
+        try:
+            data = self._receive(timeout_s)
+        except (TimeoutError, pyvisa.VisaIOError) as error:
+            if isinstance(error, TimeoutError) or error.error_code == StatusCode.error_timeout:
+                raise TransportTimeout(f"{self.address}: no answer within {timeout_s:g} s") from error
+            raise TransportError(f"{self.address}: {error}") from error
+        except (pyvisa.Error, OSError) as error:
+            raise TransportError(f"{self.address}: {error}") from error
+        if not data:
+            raise TransportError(f"{self.address}: the instrument closed the link")
+        return data
+
+    def _receive(self, timeout_s: float) -> bytes:
+        if self._socket is not None:
+            self._socket.settimeout(timeout_s)
+            return self._socket.recv(_READ_BYTES)
+        self._resource.timeout = int(timeout_s * 1000)
+        return self._resource.read_raw()
+
+    def _check_open(self) -> None:
+        if self._resource is None:
+            raise TransportError(f"{self.address}: the link is closed")
+
+
+def _socket_of(resource: Any) -> socket.socket | None:
+    """The plain socket below a TCPIP SOCKET resource of the pure-Python backend."""
+    sessions = getattr(resource.visalib, "sessions", {})
+    interface = getattr(sessions.get(resource.session), "interface", None)
+    return interface if isinstance(interface, socket.socket) else None

@@ -1,0 +1,89 @@
+"""SCPI values and errors (IEEE 488.2-1992; SCPI-1999): numbers, booleans, strings, blocks, the error queue's reply."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from qdci_lab.errors import RemoteProtocolError
+from qdci_lab.wire.message import Query
+
+_ERROR = re.compile(rb'\s*([+-]?\d+)\s*,\s*"((?:[^"]|"")*)"\s*$')
+_NOT_A_NUMBER = 9.91e37
+
+
+@dataclass(frozen=True)
+class ErrorReport:
+    """One entry of an instrument's error queue; code 0 means that there is none."""
+
+    code: int
+    text: str
+
+
+def number(reply: bytes) -> float:
+    """A decimal numeric reply; SCPI's 9.91E37 is not-a-number."""
+    try:
+        value = float(reply)
+    except ValueError as error:
+        raise RemoteProtocolError(f"not a number: {reply!r}") from error
+    return math.nan if value == _NOT_A_NUMBER else value
+
+
+def integer(reply: bytes) -> int:
+    """An integer reply, also when it is printed as `+1.00000000E+000`."""
+    value = number(reply)
+    if value != int(value):
+        raise RemoteProtocolError(f"not an integer: {reply!r}")
+    return int(value)
+
+
+def boolean(reply: bytes) -> bool:
+    """A boolean reply: 0 or 1, ON or OFF."""
+    word = reply.strip().upper()
+    if word in (b"1", b"ON", b"+1"):
+        return True
+    if word in (b"0", b"OFF", b"+0"):
+        return False
+    raise RemoteProtocolError(f"neither 0 nor 1: {reply!r}")
+
+
+def text(reply: bytes) -> str:
+    """An ASCII reply without the quotes round it."""
+    try:
+        word = reply.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise RemoteProtocolError(f"not ASCII: {reply!r}") from error
+    return word[1:-1].replace('""', '"') if len(word) > 1 and word[0] == word[-1] == '"' else word
+
+
+def numbers(reply: bytes) -> tuple[float, ...]:
+    """A comma list of numbers."""
+    return tuple(number(part) for part in reply.split(b","))
+
+
+def error_report(reply: bytes) -> ErrorReport:
+    """The reply to `SYSTem:ERRor?`, with or without a blank after the comma."""
+    match = _ERROR.match(reply)
+    if match is None:
+        raise RemoteProtocolError(f"not an error report: {reply!r}")
+    return ErrorReport(int(match[1]), match[2].decode("ascii", "replace").replace('""', '"'))
+
+
+def block(data: bytes) -> bytes:
+    """Bytes as an IEEE 488.2 definite-length block."""
+    length = str(len(data)).encode()
+    return b"#" + str(len(length)).encode() + length + data
+
+
+def block_data(reply: bytes) -> bytes:
+    """The bytes inside a definite-length block."""
+    if reply[:1] != b"#" or not reply[1:2].isdigit() or reply[1:2] == b"0":
+        raise RemoteProtocolError(f"not a definite-length block: {reply[:12]!r}")
+    start = 2 + int(reply[1:2])
+    if not reply[2:start].isdigit() or len(reply) != start + int(reply[2:start]):
+        raise RemoteProtocolError(f"a block of another length than its header says: {reply[:12]!r}")
+    return reply[start:]
+
+
+IDENTITY = Query.text("*IDN?", text)
+OPERATION_COMPLETE = Query.text("*OPC?", boolean)
+NEXT_ERROR = Query.text(":SYST:ERR?", error_report)
