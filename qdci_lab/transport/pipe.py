@@ -1,14 +1,11 @@
 """What every transport can do, and which transport an address means."""
 
-import re
 from typing import Protocol
 
+from qdci_lab.addresses import address_kind
 from qdci_lab.errors import LocalProtocolError
 from qdci_lab.transport.serial import SerialTransport
 from qdci_lab.transport.visa import VisaTransport
-
-_VISA = re.compile(r"(TCPIP|USB|GPIB|ASRL|VXI|PXI)\d*(::|/)", re.IGNORECASE)
-_SERIAL = re.compile(r"(/dev/\S+|COM\d+|(socket|rfc2217|loop|spy|hwgrep|alt)://\S+)$", re.IGNORECASE)
 
 
 class Transport(Protocol):
@@ -36,17 +33,6 @@ class Transport(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """At least one byte, and whatever else has arrived."""
         ...
-
-
-def address_kind(address: str) -> str | None:
-    """`visa`, `serial` or `c_api`; None for an address that is none of them."""
-    if _VISA.match(address):
-        return "visa"
-    if _SERIAL.match(address):
-        return "serial"
-    if address.startswith(("c_api:", "c_api+python:")):
-        return "c_api"
-    return None
 
 
 def open_pipe(address: str, *, baud_rate: int = 9600, timeout_s: float = 2.0) -> Transport:
