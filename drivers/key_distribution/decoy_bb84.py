@@ -1,0 +1,215 @@
+"""A decoy-state BB84 link built from the lab's instruments, as one device that measures a key rate.
+
+Source of the experiment: Ji et al., sections 2.2, 2.5 and 4.1. Key and error rates come from the time tags and from the
+code that Alice sends; how, is in `qdci_lab.analysis`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ophyd.device import create_device_from_components
+from ophyd.utils import LimitError
+
+from drivers.awg.waveforms import Waveforms
+from drivers.key_distribution.link_settings import (
+    ClassicalLight,
+    Protocol,
+    ReceiverWiring,
+    Routing,
+    analysis_settings,
+)
+from drivers.key_distribution.transmitter import Transmitter
+from qdci_lab.analysis.bb84 import Bb84Analysis
+from qdci_lab.analysis.bb84_result import UNITS, Bb84Result
+from qdci_lab.analysis.synchronisation import Synchronisation
+from qdci_lab.device import LabDevice
+from qdci_lab.errors import AcquisitionError
+from qdci_lab.signals import TaskStatus, controlled, measured, switched
+from qdci_lab.units import ps_to_seconds, ratio_to_db
+
+LOOP_STEPS = 12
+LOOP_ARRIVAL_DB = 0.03
+LAUNCH_POWER_STEP_DB = 0.1
+HINTED = ("n_z", "qber_z", "qber_x", "skr_rusca_2018", "skr_wiesemann_2024")
+# On the bench an acquisition lasts as long as it is asked to; a simulated one may take longer than its lab time.
+WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
+
+Results: Any = create_device_from_components(
+    "Results",
+    docstring="What a BB84 acquisition comes to, as signals; keys and units are the analysis's own.",
+    base_class=LabDevice,
+    **{
+        key: measured(None, units, kind="hinted" if key in HINTED else "normal")
+        for key, units in UNITS.items()
+    },
+)
+
+
+def _soft(attribute: str, units: str, limits: tuple[float, float]) -> Any:
+    """A setting that lives in this device, not in an instrument."""
+    return controlled(
+        lambda device: getattr(device, attribute),
+        lambda device, value: setattr(device, attribute, float(value)),
+        units, limits=limits, resolution=0.0, kind="config",
+    )  # fmt: skip
+
+
+class DecoyBb84Link(Results):
+    """Alice, the fibre core and Bob as one device: `trigger` acquires until `detections` key-basis detections are sifted.
+
+    `launch_power` brings the classical power in each core to a value, by the attenuator, closed on the power meter's
+    tap. Settings are the tables of the link in the configuration.
+    """
+
+    MODEL = "decoy-state BB84 link"
+    PARTS: ClassVar[tuple[str, ...]] = (
+        "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
+        "laser", "amplifier", "launch_voa", "power_meter",
+    )  # fmt: skip
+
+    detections = _soft("wanted_detections", "count", (1.0, 1e12))
+    max_duration = _soft("longest_s", "s", (1e-3, 1e7))
+    keep_tags = switched(
+        lambda device: int(device.tagger.keep_tags), lambda device, on: setattr(device.tagger, "keep_tags", bool(on)),
+        kind="config",
+    )  # fmt: skip
+    reuse_lock = switched(
+        lambda device: int(device.reuses_lock),
+        lambda device, on: setattr(device, "reuses_lock", bool(on)),
+        kind="config",
+    )
+    launch_power = controlled(
+        lambda device: device.measure_launch_power_dbm(),
+        lambda device, value: device.close_launch_power_loop(value),
+        "dBm",
+        limits=lambda device: device.launch_power_range_dbm,
+        resolution=LAUNCH_POWER_STEP_DB,
+        kind="hinted",
+    )
+    lab_time = measured(None, "s", precision=6)
+    first_tag = measured(None, "1", precision=0)
+    tag_count = measured(None, "count", precision=0)
+    complete = measured(None, "1", precision=0)
+    analysis_settings = measured(lambda device: device.settings_text(), None, kind="config")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        devices: Mapping[str, Any],
+        transmitter: Transmitter,
+        protocol: Protocol,
+        receiver: ReceiverWiring,
+        classical: ClassicalLight,
+        routing: Routing,
+        **kwargs: Any,
+    ) -> None:
+        self.transmitter = transmitter
+        self.protocol = protocol
+        self.receiver = receiver
+        self.classical = classical
+        self.routing = routing
+        self.code = protocol.code()
+        self.settings = analysis_settings(self.code, protocol, receiver, transmitter.repetition_rate_hz)
+        self.parts = tuple(devices[part] for part in self.PARTS)
+        self.wanted_detections = 1e6
+        self.longest_s = 3600.0
+        self.reuses_lock = False
+        self._lock_in_use: Synchronisation | None = None
+        for part in self.PARTS:
+            setattr(self, part, devices[part])
+        super().__init__("", name=name, **kwargs)
+
+    @property
+    def everything(self) -> tuple[Any, ...]:
+        """The link and every device of it."""
+        return (self, *self.parts)
+
+    @property
+    def signal_attenuation_db(self) -> float:
+        """What Alice's attenuator must be set to for signal pulses of mean photon number mu at the fibre's input."""
+        return round(ratio_to_db(self.transmitter.mean_photon_number_unattenuated / self.protocol.mu), 3)
+
+    @property
+    def launch_power_range_dbm(self) -> tuple[float, float]:
+        """What the launch power may be set to."""
+        return (self.classical.launch_power_min_dbm, self.classical.launch_power_max_dbm)
+
+    def waveforms(self) -> Waveforms:
+        """What Alice's generator must play to send the code."""
+        drives = self.transmitter.drives
+        return Waveforms(
+            samples=self.transmitter.sample_codes(self.code),
+            sample_rate_hz=self.transmitter.sample_rate_hz,
+            amplitudes_v={output: drive.amplitude_v for output, drive in drives.items()},
+            offsets_v={output: drive.offset_v for output, drive in drives.items()},
+        )
+
+    def connections(self, core: int) -> Any:
+        """The optical switch's connections with the link on a core; LimitError for a core that is not there."""
+        cores = len(self.routing.core_input_ports)
+        if not 1 <= core <= cores:
+            raise LimitError(f"{self.switch.label}: core {core} is outside the bounds of 1 to {cores}")
+        value = self.switch.connections.last
+        for ingress, egress in self.routing.routes(core):
+            value = self.switch.with_route(ingress, egress, value)
+        return value
+
+    def settings_text(self) -> str:
+        """The analysis's settings as JSON, for the file: a replay needs no more than these and the tags."""
+        return json.dumps(self.settings.to_dict(), sort_keys=True)
+
+    def measure_launch_power_dbm(self) -> float:
+        """Power into each classical core in dBm, from the tap."""
+        return float(self.power_meter.power.get()) + self.classical.tap_to_launch_db
+
+    def close_launch_power_loop(self, wanted_dbm: float) -> None:
+        """Move the launch attenuator until the tap says the launch power; AcquisitionError if it does not come close."""
+        attenuation = self.launch_voa.attenuation
+        for _ in range(LOOP_STEPS):
+            excess_db = self.measure_launch_power_dbm() - wanted_dbm
+            if abs(excess_db) <= LOOP_ARRIVAL_DB:
+                return
+            if not math.isfinite(excess_db):
+                raise AcquisitionError(
+                    f"{self.power_meter.label}: no light at the tap, so the launch power is unknown"
+                )
+            wanted_db = round(attenuation.last + excess_db, 3)
+            attenuation.set(wanted_db).wait(timeout=self.launch_voa.patience_s)
+        raise AcquisitionError(
+            f"{self.launch_voa.label}: launch power still {excess_db:+.3f} dB off {wanted_dbm:g} dBm "
+            f"after {LOOP_STEPS} corrections"
+        )
+
+    def trigger(self) -> TaskStatus:
+        """Acquire until the wanted detections are sifted or the longest duration is over, and compute the key rate."""
+        allowance_s = WALL_PER_LAB_TIME * self.longest_s + WALL_ALLOWANCE_S
+        return self.tagger.submit(self._measure, name=self.name, units="", timeout=allowance_s)
+
+    def pause(self) -> None:
+        """Give up a running acquisition; the point is taken again."""
+        self.tagger.abort()
+
+    def _measure(self, status: TaskStatus) -> None:
+        lock = self._lock_in_use if self.reuses_lock else None
+        analysis = Bb84Analysis(self.settings, lock)
+        first_tag = self.tagger.tags.count if self.tagger.keep_tags else -1
+        acquisition = self.tagger.acquire(
+            analysis.add,
+            lambda: analysis.n_z / self.wanted_detections,
+            max_duration_s=self.longest_s,
+            status=status,
+        )
+        result = analysis.result(acquisition.duration_ps)
+        self._lock_in_use = analysis.synchronisation
+        self._store(result)
+        self.first_tag.store(first_tag)
+        self.tag_count.store(acquisition.count)
+        self.complete.store(int(acquisition.complete))
+        self.lab_time.store(ps_to_seconds(acquisition.start_ps + acquisition.duration_ps))
+
+    def _store(self, result: Bb84Result) -> None:
+        for key, value in result.to_dict().items():
+            getattr(self, key).store(value)

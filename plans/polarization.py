@@ -1,0 +1,118 @@
+"""Polarization alignment by gradient descent on measured error rates (Ji et al., section 2.5).
+
+The cost is the sum of the error rates of both bases, which is least when the receiver's axes are the transmitter's. As
+a function of one squeezer's retardation it is a sinusoid, so that the difference at plus and minus an angle s, over
+2 sin s, is the derivative itself and not an approximation to it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import numpy as np
+from bluesky.utils import MsgGenerator
+from numpy.typing import NDArray
+
+from qdci_lab.errors import AcquisitionError
+
+STREAM = "alignment"
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How the descent is made.
+
+    `volts_per_pi` is what the squeezers need for a retardation of pi, roughly known; `step` is in radians of
+    retardation per unit of gradient. The descent ends when the gradient is shorter than `tolerance` (error rates' sum
+    per radian), or after `iterations`;
+    `longest_s` bounds each acquisition, in lab time.
+    """
+
+    volts_per_pi: float
+    detections: float = 20_000
+    probe_rad: float = math.pi / 2
+    step: float = 0.7
+    iterations: int = 40
+    tolerance: float = 0.012
+    good_enough: float = 0.06
+    restarts: int = 4
+    longest_s: float = 60.0
+    seed: int = 20_260
+
+    def volts(self, angles_rad: NDArray[np.float64], limits_v: tuple[float, float]) -> list[float]:
+        """Voltages for retardations; whole turns are taken away until they lie within the limits."""
+        turn_v = 2.0 * self.volts_per_pi
+        low_v, high_v = limits_v
+        volts = angles_rad / math.pi * self.volts_per_pi
+        volts = np.where(volts > high_v, volts - turn_v * np.ceil((volts - high_v) / turn_v), volts)
+        volts = np.where(volts < low_v, volts + turn_v * np.ceil((low_v - volts) / turn_v), volts)
+        return [round(float(volt), 3) for volt in volts]
+
+
+def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
+    """Turn the polarization controller until both bases' errors are least; returns the sum of error rates reached.
+
+    AcquisitionError if the sum stays above `good_enough` from every start.
+    """
+    chance = np.random.Generator(np.random.PCG64(descent.seed))
+    start = np.zeros(4)
+    yield from bps.mv(link.detections, descent.detections)
+    yield from bps.mv(link.max_duration, descent.longest_s)
+    yield from bps.mv(link.reuse_lock, 1)
+    for _ in range(descent.restarts + 1):
+        angles, cost = yield from _descend(link, descent, start)
+        if cost <= descent.good_enough:
+            yield from _turn_to(link, descent, angles)
+            yield from bps.mv(link.reuse_lock, 0)
+            return cost
+        start = chance.uniform(-math.pi, math.pi, size=4)
+    raise AcquisitionError(
+        f"{link.polarization_controller.label}: polarization was not aligned: the error rates of both bases still add up "
+        f"to {cost:.3f} after {descent.restarts + 1} starts (wanted: {descent.good_enough:g}); is the light there?"
+    )
+
+
+def _descend(
+    link: Any, descent: Descent, start: NDArray[np.float64]
+) -> MsgGenerator[tuple[NDArray[np.float64], float]]:
+    """One descent from a start; returns the angles reached and the cost there."""
+    angles = start.copy()
+    cost = math.inf
+    for _ in range(descent.iterations):
+        gradient, cost = yield from _gradient(link, descent, angles)
+        angles = angles - descent.step * gradient
+        if float(np.linalg.norm(gradient)) < descent.tolerance:
+            break
+    return angles, cost
+
+
+def _gradient(
+    link: Any, descent: Descent, angles: NDArray[np.float64]
+) -> MsgGenerator[tuple[NDArray[np.float64], float]]:
+    """The cost's derivative by each squeezer's angle, and the cost here."""
+    gradient = np.zeros(4)
+    for channel in range(4):
+        shift = np.zeros(4)
+        shift[channel] = descent.probe_rad
+        above = yield from _cost(link, descent, angles + shift)
+        below = yield from _cost(link, descent, angles - shift)
+        gradient[channel] = (above - below) / (2.0 * math.sin(descent.probe_rad))
+    cost = yield from _cost(link, descent, angles)
+    return gradient, cost
+
+
+def _cost(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenerator[float]:
+    """The sum of both bases' error rates at these angles."""
+    yield from _turn_to(link, descent, angles)
+    reading = yield from bps.trigger_and_read([link, link.polarization_controller], name=STREAM)
+    if reading is None:  # a dry run measures nothing
+        return 0.0
+    return sum(float(reading[f"{link.name}_{key}"]["value"]) for key in ("qber_z", "qber_x"))
+
+
+def _turn_to(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenerator[None]:
+    controller = link.polarization_controller
+    limits_v: Sequence[float] = controller.voltages.limits
+    yield from bps.mv(controller.voltages, descent.volts(angles, (limits_v[0], limits_v[1])))

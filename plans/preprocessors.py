@@ -1,0 +1,34 @@
+"""What every experiment is wrapped in: failures told in their own words, and a bench that is left safe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.utils import FailedStatus, MsgGenerator
+
+from qdci_lab.device import LabDevice
+from qdci_lab.safety import SafeState
+
+SAFE_STATE_TIMEOUT_S = 30.0
+
+
+def explained(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+    """Raise what an instrument reported instead of bluesky's `FailedStatus`, so that the stop document names it."""
+    try:
+        return (yield from plan)
+    except FailedStatus as error:
+        cause = error.__cause__
+        if cause is None:
+            raise
+        raise cause from error
+
+
+def left_safe(plan: MsgGenerator[Any], devices: Sequence[LabDevice]) -> MsgGenerator[Any]:
+    """Bring every device into its safe state afterwards, whatever happened; one that is lost keeps none of the others."""
+    return (yield from bpp.finalize_wrapper(plan, lambda: _make_safe(devices)))
+
+
+def _make_safe(devices: Sequence[LabDevice]) -> MsgGenerator[None]:
+    yield from bps.abs_set(SafeState(devices), True, group="safe state")
+    yield from bps.wait("safe state", timeout=SAFE_STATE_TIMEOUT_S)

@@ -1,0 +1,237 @@
+"""The `qdci` command: a thin skin over functions that a test or a prompt can call as well."""
+
+import argparse
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.tree import Tree
+
+from qdci_lab import sim_process
+from qdci_lab.errors import ConfigError, LabError, Mistake, NotConnected
+
+DEMO_TESTBED = Path("configs") / "ji_mcf"
+DEMO_PLAN = "skr_vs_launch_power"
+FAILURE, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Errors are printed in the user's words, without a traceback."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=bool(getattr(options, "json", False)))
+    try:
+        return options.command(options, console)
+    except LabError as error:
+        _print_error(error)
+        return INTERRUPTED if type(error).__name__ == "Interrupted" else FAILURE
+    except (ValueError, OSError) as error:
+        _print_error(error)
+        return FAILURE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _print_error(error: Exception) -> None:
+    Console(stderr=True).print(f"[bold red]error[/bold red] {type(error).__name__}: ", end="")
+    print(error, file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qdci", description="Quantum-secured optical links: run, replay, check."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run an experiment")
+    _testbed(run)
+    run.add_argument("plan", help="the plan's name, such as skr_vs_launch_power")
+    run.add_argument("--detections", type=float, help="sifted key-basis detections a point")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an argument of the plan, with a TOML value",
+    )
+    _output(run)
+    run.set_defaults(command=_run)
+
+    replay = commands.add_parser("replay", help="show a recorded run: table, figure, numbers")
+    replay.add_argument("file", type=Path)
+    replay.add_argument(
+        "--reanalyse", action="store_true", help="recompute every number from the raw time tags"
+    )
+    replay.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    replay.set_defaults(command=_replay)
+
+    session = commands.add_parser("session", help="an IPython prompt with the bench")
+    _testbed(session)
+    session.add_argument(
+        "--out", type=Path, default=Path("data"), metavar="DIR", help="where files go (data)"
+    )
+    session.set_defaults(command=_session)
+
+    check = commands.add_parser("check", help="connect to every device, and say which answer")
+    _testbed(check)
+    check.set_defaults(command=_check)
+
+    demo = commands.add_parser("demo", help="the main experiment on the simulated bench")
+    _output(demo)
+    demo.set_defaults(command=_demo)
+
+    _sim(
+        commands.add_parser("sim", help="the simulated bench").add_subparsers(required=True, metavar="ACTION")
+    )
+    return parser
+
+
+def _sim(actions: Any) -> None:
+    up = actions.add_parser("up", help="start it, and serve until told to stop")
+    up.add_argument("testbed", type=Path)
+    up.add_argument("--json", action="store_true", help="print the devices as one line of JSON")
+    up.add_argument("--seed", type=int, help="instead of the seed in twin.toml")
+    up.add_argument(
+        "--without", action="append", default=[], metavar="DEVICE", help="leave a device switched off"
+    )
+    up.set_defaults(command=_sim_up)
+    for name, help_text in (
+        ("stop", "switch one device off"), ("start", "switch one device on again"), ("down", "stop the whole bench")
+    ):  # fmt: skip
+        action = actions.add_parser(name, help=help_text)
+        action.add_argument("testbed", type=Path)
+        if name != "down":
+            action.add_argument("device", help="such as alice.voa")
+        action.set_defaults(command=_sim_tell, action=name)
+
+
+def _testbed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("testbed", type=Path, help="a folder such as configs/ji_mcf")
+    parser.add_argument("--sim", action="store_true", help="on the simulated bench: addresses from sim.toml")
+    parser.add_argument(
+        "--addresses", metavar="FILE", help="another address file of the testbed, such as mixed.toml"
+    )
+    parser.add_argument("--seed", type=int, help="start a simulated bench of our own with this seed")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("data"), metavar="DIR", help="where files go (data)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+
+
+def _addresses(options: argparse.Namespace) -> str:
+    return options.addresses or ("sim.toml" if options.sim else "bench.toml")
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.experiment import run_experiment
+
+    arguments = _assignments(options.set)
+    if options.detections is not None:
+        arguments["detections"] = options.detections
+    outcome = run_experiment(
+        options.testbed, options.plan, arguments,
+        addresses=_addresses(options), directory=options.out, console=console, seed=options.seed,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(outcome.to_dict()))
+    return 0
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.experiment import run_experiment
+
+    outcome = run_experiment(
+        DEMO_TESTBED, DEMO_PLAN, {}, addresses="sim.toml", directory=options.out, console=console
+    )
+    if options.json:
+        print(json.dumps(outcome.to_dict()))
+    return 0
+
+
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.experiment import compare_with_raw_data, replay_file
+
+    outcome = replay_file(options.file, console=console)
+    differences = compare_with_raw_data(options.file, console) if options.reanalyse else []
+    if options.json:
+        extra = {"differences": [str(entry) for entry in differences]} if options.reanalyse else {}
+        print(json.dumps({**outcome.to_dict(), **extra}))
+    return FAILURE if differences else 0
+
+
+def _session(options: argparse.Namespace, _console: Console) -> int:
+    from qdci_lab.ipython import start_prompt
+
+    start_prompt(options.testbed, addresses=_addresses(options), directory=options.out, seed=options.seed)
+    return 0
+
+
+def _check(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.session import open_session
+
+    session = open_session(options.testbed, addresses=_addresses(options), seed=options.seed)
+    try:
+        failures = session.try_to_connect()
+        tree = Tree(f"{session.testbed.name} ({session.source})")
+        for role, device in session.devices.items():
+            error = failures[role]
+            answer = (
+                f"[green]{device.identity.read()[device.identity.name]['value']}[/green]"
+                if error is None
+                else ""
+            )
+            tree.add(f"{role}  {answer}" if error is None else f"[bold red]{role}  {error}[/bold red]")
+        console.print(tree, soft_wrap=True, highlight=False)
+    finally:
+        session.close()
+    broken = {role: error for role, error in failures.items() if error is not None}
+    if broken:
+        raise NotConnected(broken)
+    return 0
+
+
+def _sim_up(options: argparse.Namespace, _console: Console) -> int:
+    arguments = [
+        *(["--json"] if options.json else []),
+        *([] if options.seed is None else ["--seed", str(options.seed)]),
+        *(word for device in options.without for word in ("--without", device)),
+    ]
+    return sim_process.serve(options.testbed, arguments)
+
+
+def _sim_tell(options: argparse.Namespace, console: Console) -> int:
+    bench = sim_process.find_bench(options.testbed)
+    if bench is None:
+        raise LabError(f"no simulated bench is up for {options.testbed}: start one with `qdci sim up`")
+    if options.action == "down":
+        sim_process.ask(bench.control, {"op": "shutdown"})
+        console.print("the simulated bench was told to stop")
+    else:
+        sim_process.ask(bench.control, {"op": f"{options.action}_device", "device": options.device})
+        console.print(f"{options.device}: {'off' if options.action == 'stop' else 'on'}")
+    return 0
+
+
+def _assignments(words: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words with TOML values; ConfigError with every one that is not."""
+    mistakes: list[Mistake] = []
+    values: dict[str, Any] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            values.update(tomllib.loads(f"{key.strip()} = {text}"))
+        except tomllib.TOMLDecodeError as error:
+            mistakes.append(
+                Mistake("command line", f"--set {word}", f"is not key=value with a TOML value: {error}")
+            )
+    if mistakes:
+        raise ConfigError(mistakes)
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What the commands do, as functions: run an experiment, show a recorded one, check a bench."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
+from rich.console import Console
+
+from qdci_lab.config import check_options, suggest
+from qdci_lab.errors import ConfigError, LabError, Mistake
+from qdci_lab.progress import LiveTable, RunProgress, table_of
+from qdci_lab.reanalysis import Difference, reanalyse
+from qdci_lab.record.replay import Run
+from qdci_lab.report import Report, report_of
+from qdci_lab.session import find_plans, open_session, quiet_bluesky
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind: the file, the figure, and the points as plain numbers."""
+
+    file: Path
+    figure: Path
+    points: list[dict[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For printing as one JSON object."""
+        return {"file": str(self.file), "figure": str(self.figure), "points": self.points}
+
+
+class Interrupted(LabError):
+    """The user stopped the run; what was measured is in the file."""
+
+
+def run_experiment(
+    folder: Path,
+    plan_name: str,
+    arguments: Mapping[str, Any],
+    *,
+    addresses: str,
+    directory: Path,
+    console: Console,
+    seed: int | None = None,
+) -> Outcome:
+    """Run a plan on a testbed, with a live table and progress; the file is kept whatever happens."""
+    quiet_bluesky()
+    plan, options = plan_and_options(plan_name, arguments)
+    report = report_of(plan_name)
+    session = open_session(folder, addresses=addresses, directory=directory, seed=seed)
+    try:
+        bar = RunProgress(console)
+        with bar.progress:
+            session.connect()
+            engine, recorder = session.run_engine()
+            engine.subscribe(LiveTable(console, report.columns))
+            engine.subscribe(bar)
+            engine.waiting_hook = bar.waiting
+            with _failures_in_order(recorder, console):
+                _run(engine, plan(session.link, **options))
+    finally:
+        session.close()
+    return _outcome(recorder.path, report, console)
+
+
+def replay_file(file: Path, *, console: Console) -> Outcome:
+    """The table, figure and points of a recorded run, from its file alone."""
+    run = Run(file)
+    return _outcome(file, report_of(run.start["plan_name"]), console)
+
+
+def compare_with_raw_data(file: Path, console: Console) -> list[Difference]:
+    """Recompute every point from the recorded tags, and print the numbers that differ from the recorded ones."""
+    compared, differences = reanalyse(Run(file))
+    for difference in differences:
+        console.print(f"[red]differs[/red] {difference}")
+    verdict = "all are the same bit for bit" if not differences else f"{len(differences)} differ"
+    console.print(f"reanalysed from the raw tags: {compared} numbers compared, {verdict}")
+    return differences
+
+
+def plan_and_options(
+    plan_name: str, arguments: Mapping[str, Any]
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A plan by its name and its arguments validated; ConfigError with every mistake."""
+    plans = find_plans()
+    if plan_name not in plans:
+        known = ", ".join(sorted(plans))
+        hint = suggest(plan_name, plans)
+        raise ConfigError(
+            [Mistake("command line", plan_name, f"there is no such plan (there are: {known})", hint)]
+        )
+    mistakes: list[Mistake] = []
+    options = check_options("command line", "", plans[plan_name], arguments, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return plans[plan_name], options
+
+
+def _run(engine: RunEngine, plan: Any) -> None:
+    """Run a plan; Ctrl-C stops it at once, with the bench made safe and the file written."""
+    engine.context_managers = []
+    interrupted = threading.Event()
+    with _on_ctrl_c(lambda: _interrupt(engine, interrupted)):
+        try:
+            engine(plan)
+        except RunEngineInterrupted:
+            engine.abort("stopped by the user")
+    if interrupted.is_set():
+        raise Interrupted("stopped by the user; the bench was left in its safe state")
+
+
+def _interrupt(engine: RunEngine, interrupted: threading.Event) -> None:
+    interrupted.set()
+    # The engine answers on its own thread; the main thread, which runs this handler, is waiting for it.
+    threading.Thread(target=engine.request_pause, kwargs={"defer": False}, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _on_ctrl_c(action: Callable[[], None]) -> Iterator[None]:
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        action()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextlib.contextmanager
+def _failures_in_order(recorder: Any, console: Console) -> Iterator[None]:
+    """Say where the data of a failed run are, before the error is shown."""
+    try:
+        yield
+    except BaseException:
+        if recorder.path is not None:
+            console.print(f"what was measured is in {recorder.path}")
+        raise
+
+
+def _outcome(file: Path, report: Report, console: Console) -> Outcome:
+    run = Run(file)
+    rows = [event["data"] for event in run.events("primary")]
+    figure = file.with_suffix(".png")
+    report.draw(run, figure)
+    console.print(table_of(report.columns, rows, title=_title(run)))
+    console.print(f"file    {file}\nfigure  {figure}", soft_wrap=True, highlight=False)
+    return Outcome(file, figure, report.plain_points(rows))
+
+
+def _title(run: Run) -> str:
+    start = run.start
+    seed = f", seed {start['seed']}" if "seed" in start else ""
+    origin = "simulated" if start.get("source") == "twin" else str(start.get("source", "bench"))
+    return f"{start['plan_name']} on {start.get('testbed', '?')} ({origin}{seed})"

@@ -1,0 +1,58 @@
+"""The lab's prompt: the bench's devices, the plans and bluesky's usual names in an IPython session."""
+
+from pathlib import Path
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
+from bluesky.callbacks.best_effort import BestEffortCallback
+from bluesky.preprocessors import SupplementalData
+from bluesky.utils import ProgressBarManager
+
+from qdci_lab.record.replay import Catalogue
+from qdci_lab.session import PersistentMetadata, Session, find_plans, open_session
+
+METADATA_FILE = "metadata.json"
+
+
+def prompt_namespace(session: Session) -> dict[str, Any]:
+    """The names of the prompt: `RE, bec, cat, sd, bp, bps, bpp`, the devices and the plans."""
+    engine, recorder = session.run_engine()
+    engine.md = PersistentMetadata(session.directory / METADATA_FILE)
+    callback = BestEffortCallback()
+    callback.disable_plots()  # drawing takes longer than a point; the figure comes from the file
+    engine.subscribe(callback)
+    engine.waiting_hook = ProgressBarManager()
+    supplement = SupplementalData(baseline=list(session.devices.values()))
+    engine.preprocessors.append(supplement)
+    return {
+        "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": supplement, "recorder": recorder,
+        "bp": bp, "bps": bps, "bpp": bpp, "session": session,
+        **session.namespace(), **find_plans(),
+    }  # fmt: skip
+
+
+def start_prompt(folder: Path, *, addresses: str, directory: Path, seed: int | None = None) -> None:
+    """Connect to a testbed and hand it to the user; returns when the prompt is left."""
+    import IPython
+    from traitlets.config import Config
+
+    session = open_session(folder, addresses=addresses, directory=directory, seed=seed)
+    try:
+        session.connect()
+        names = prompt_namespace(session)
+        settings = Config()
+        settings.TerminalInteractiveShell.banner2 = _banner(session)
+        IPython.start_ipython(argv=[], user_ns=names, config=settings)
+    finally:
+        session.close()
+
+
+def _banner(session: Session) -> str:
+    devices = ", ".join(session.everything())
+    plans = ", ".join(sorted(find_plans()))
+    return f"{session.testbed.name} ({session.source})\ndevices: {devices}\nplans:   {plans}\n\nRE({DEFAULT_CALL})\n"
+
+
+DEFAULT_CALL = "skr_vs_launch_power(link, launch_powers_dbm=[-10, 12], detections=1e6)"

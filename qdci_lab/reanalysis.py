@@ -1,0 +1,64 @@
+"""A recorded run analysed once more from its raw time tags, and compared number by number with what was recorded."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qdci_lab.analysis.bb84 import Bb84Settings, analyse
+from qdci_lab.errors import RecordError
+from qdci_lab.record.replay import Run
+from qdci_lab.units import seconds_to_ps
+
+LINK = "link"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A number that the raw data do not give again."""
+
+    point: int
+    key: str
+    recorded: Any
+    recomputed: Any
+
+    def __str__(self) -> str:
+        return f"point {self.point}, {self.key}: recorded {self.recorded!r}, from the raw tags {self.recomputed!r}"
+
+
+def reanalyse(run: Run) -> tuple[int, list[Difference]]:
+    """How many numbers were compared, and those that differ in any bit; RecordError if the run holds no tags."""
+    settings = link_settings(run)
+    compared = 0
+    differences: list[Difference] = []
+    for number, recomputed, recorded in _points(run, settings):
+        for key, value in recomputed.items():
+            compared += 1
+            if not _same(recorded[f"{LINK}_{key}"], value):
+                differences.append(Difference(number, key, recorded[f"{LINK}_{key}"], value))
+    return compared, differences
+
+
+def link_settings(run: Run) -> Bb84Settings:
+    """What the analysis was told at the time: code, protocol, receiver; from the run's own configuration."""
+    return Bb84Settings.from_dict(json.loads(run.configuration(LINK)[f"{LINK}_analysis_settings"]))
+
+
+def _points(run: Run, settings: Bb84Settings) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
+    for event in run.events("primary"):
+        data = event["data"]
+        first, count = int(data[f"{LINK}_first_tag"]), int(data[f"{LINK}_tag_count"])
+        if first < 0:
+            raise RecordError(f"{run.path.name}: the time tags of point {event['seq_num']} were not kept")
+        blocks = run.tags(first, count)
+        result = analyse(blocks, settings, seconds_to_ps(float(data[f"{LINK}_duration"])))
+        yield event["seq_num"], result.to_dict(), data
+
+
+def _same(recorded: Any, recomputed: Any) -> bool:
+    """Equal to the last bit; not-a-number equals itself."""
+    return (
+        np.asarray(recorded, dtype=np.float64).tobytes() == np.asarray(recomputed, dtype=np.float64).tobytes()
+    )

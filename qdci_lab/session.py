@@ -1,0 +1,234 @@
+"""The composition root: a testbed's configuration becomes connected devices, a RunEngine and a recorder."""
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import pkgutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bluesky.preprocessors as bpp
+from bluesky import RunEngine
+from bluesky.utils import Msg, MsgGenerator
+
+import qdci_lab
+from qdci_lab.clock import Clock, LabClock, WallClock
+from qdci_lab.config import SIMULATED, Testbed, load_testbed, resolve
+from qdci_lab.device import LabDevice
+from qdci_lab.errors import ConfigError, LabError, NotConnected
+from qdci_lab.record.provenance import provenance
+from qdci_lab.record.recorder import Recorder
+from qdci_lab.sim_process import SimulatedBench, find_bench, start_bench
+
+PACKAGES = ("drivers", "plans", "sim_devices")
+PLANS = "plans"
+FIND_TWIN_MISTAKES = "sim_devices.config:find_mistakes"
+
+
+@dataclass
+class Session:
+    """A testbed in use. Close it: devices are disconnected and a simulated bench of ours is stopped."""
+
+    testbed: Testbed
+    devices: Mapping[str, LabDevice]
+    clock: Clock
+    bench: SimulatedBench | None = None
+    link: Any = None
+    directory: Path = field(default_factory=lambda: Path("data"))
+
+    @property
+    def source(self) -> str:
+        """Where the data come from: `twin`, `bench` or `mixed`."""
+        if self.testbed.is_mixed:
+            return "mixed"
+        return "twin" if self.testbed.is_simulated else "bench"
+
+    def everything(self) -> dict[str, LabDevice]:
+        """The devices by role, and the link."""
+        return {**self.devices, **({"link": self.link} if self.link is not None else {})}
+
+    def namespace(self) -> dict[str, Any]:
+        """The devices as a prompt shows them: `alice.voa`, `switch`, `link`."""
+        names: dict[str, Any] = {}
+        for role, device in self.everything().items():
+            party, _, part = role.rpartition(".")
+            if party:
+                setattr(names.setdefault(party, SimpleNamespace()), part, device)
+            else:
+                names[part] = device
+        return names
+
+    def connect(self) -> None:
+        """Reach every device at once; NotConnected names all that failed, each with its reason."""
+        failures = {role: error for role, error in self.try_to_connect().items() if error is not None}
+        if failures:
+            raise NotConnected(failures)
+        if self.link is not None:
+            self.link.connect()
+
+    def try_to_connect(self) -> dict[str, LabError | None]:
+        """Reach every device at once; what failed, by role, None where all is well."""
+        with ThreadPoolExecutor(max_workers=max(len(self.devices), 1)) as pool:
+            return dict(zip(self.devices, pool.map(_failure, self.devices.values()), strict=True))
+
+    def run_engine(self) -> tuple[RunEngine, Recorder]:
+        """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock."""
+        engine = RunEngine({}, call_returns_result=True)
+        engine.preprocessors.append(self.with_metadata)
+        engine.register_command("sleep", self._sleep)
+        recorder = Recorder(self.directory)
+        engine.subscribe(recorder)
+        for device in self.devices.values():
+            if hasattr(device, "segment_directory"):
+                device.segment_directory = self.directory
+        return engine, recorder
+
+    def with_metadata(self, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+        """The plan, with every start document saying where its data come from."""
+        return (yield from bpp.inject_md_wrapper(plan, self.metadata()))
+
+    def metadata(self) -> dict[str, Any]:
+        """What every run of this session says of itself in its start document."""
+        seed = {} if self.bench is None else {"seed": self.bench.seed}
+        return {
+            "testbed": self.testbed.name,
+            "source": self.source,
+            **seed,
+            "configuration_files": dict(self.testbed.texts),
+            **provenance(),
+        }
+
+    def close(self) -> None:
+        """Disconnect everything; a simulated bench that we started ends."""
+        for device in self.everything().values():
+            device.disconnect()
+        if isinstance(self.clock, LabClock):
+            self.clock.close()
+        if self.bench is not None:
+            self.bench.stop()
+
+    async def _sleep(self, message: Msg) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self.clock.sleep, float(message.args[0]))
+
+
+def open_session(
+    folder: Path, *, addresses: str, directory: Path | None = None, seed: int | None = None
+) -> Session:
+    """Validate, find or start the simulated bench if there is one, and build every device; nothing is connected yet."""
+    check_one_house()
+    testbed = validated(folder, addresses)
+    bench = None
+    if testbed.is_simulated:
+        bench = (find_bench(folder) if seed is None else None) or start_bench(folder, seed=seed)
+    try:
+        return _assembled(testbed, bench, directory or Path("data"))
+    except BaseException:
+        if bench is not None:
+            bench.stop()
+        raise
+
+
+def validated(folder: Path, addresses: str) -> Testbed:
+    """A testbed with every file of it checked, the twin's too when a device is simulated; all mistakes at once."""
+    mistakes = []
+    try:
+        testbed = load_testbed(folder, addresses)
+    except ConfigError as error:
+        testbed = None
+        mistakes += error.mistakes
+    if (folder / "twin.toml").exists() and (testbed is None or testbed.is_simulated):
+        mistakes += [mistake for mistake in resolve(FIND_TWIN_MISTAKES)(folder) if mistake not in mistakes]
+    if mistakes or testbed is None:
+        raise ConfigError(mistakes)
+    return testbed
+
+
+def find_plans() -> dict[str, Callable[..., Any]]:
+    """The plans by name: each module of the package holds the plan of its own name."""
+    package = importlib.import_module(PLANS)
+    modules = [
+        importlib.import_module(f"{PLANS}.{entry.name}") for entry in pkgutil.iter_modules(package.__path__)
+    ]
+    named = {module.__name__.rpartition(".")[2]: module for module in modules}
+    return {name: getattr(module, name) for name, module in named.items() if hasattr(module, name)}
+
+
+def check_one_house() -> None:
+    """Refuse to mix checkouts: drivers, plans and simulators must come from where this package comes from."""
+    home = Path(qdci_lab.__file__).parent.parent
+    for name in PACKAGES:
+        found = Path(importlib.import_module(name).__file__ or "").parent.parent
+        if found != home:
+            raise LabError(
+                f"the package {name} comes from {found}, but qdci_lab from {home}: install one of them only"
+            )
+
+
+def _assembled(testbed: Testbed, bench: SimulatedBench | None, directory: Path) -> Session:
+    clock: Clock = WallClock() if bench is None else LabClock(bench.control)
+    devices = {
+        role: spec.driver(
+            _address(spec.address, role, bench),
+            name=role.replace(".", "_"),
+            label=role,
+            clock=clock,
+            **spec.options,
+        )
+        for role, spec in testbed.devices.items()
+    }
+    link = None
+    if testbed.link is not None:
+        parts = {part: devices[role] for part, role in testbed.link.devices.items()}
+        link = testbed.link.driver(
+            name="link", label="link", clock=clock, devices=parts, **testbed.link.options
+        )
+    return Session(testbed, devices, clock, bench, link, directory)
+
+
+def _address(address: str, role: str, bench: SimulatedBench | None) -> str:
+    if not address.startswith(SIMULATED):
+        return address
+    if bench is None or role not in bench.devices:
+        raise LabError(f"{role}: the simulated bench has no such device")
+    return bench.devices[role].address
+
+
+def _failure(device: LabDevice) -> LabError | None:
+    try:
+        device.connect()
+    except LabError as error:
+        return error
+    return None
+
+
+def quiet_bluesky() -> None:
+    """Keep bluesky's own log of a failed run from the terminal: the error is shown once, in our words."""
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+
+
+class PersistentMetadata(dict[str, Any]):
+    """Metadata that survive a restart: a JSON file, replaced as a whole at each change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        super().__init__(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        self._save()
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._save()
+
+    def _save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self, indent=1), encoding="utf-8")
+        os.replace(temporary, self._path)
