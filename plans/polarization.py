@@ -15,6 +15,7 @@ import numpy as np
 from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
+from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.errors import AcquisitionError
 
 STREAM = "alignment"
@@ -25,17 +26,18 @@ class Descent:
     """How the descent is made.
 
     `volts_per_pi` is what the squeezers need for a retardation of pi, roughly known; `step` is in radians of
-    retardation per unit of gradient. The descent ends when the gradient is shorter than `tolerance` (error rates' sum
-    per radian), or after `iterations`;
-    `longest_s` bounds each acquisition, in lab time.
+    retardation per unit of gradient, and `momentum` the share of the last stride that is gone again, which crosses
+    the flat valleys that squeezers with nearly parallel axes have. The descent ends when the gradient is shorter than
+    `tolerance` (error rates' sum per radian), or after `iterations`; `longest_s` bounds each acquisition, in lab time.
     """
 
     volts_per_pi: float
     detections: float = 20_000
     probe_rad: float = math.pi / 2
     step: float = 0.7
-    iterations: int = 40
-    tolerance: float = 0.012
+    momentum: float = 0.5
+    iterations: int = 60
+    tolerance: float = 0.008
     good_enough: float = 0.06
     restarts: int = 4
     longest_s: float = 60.0
@@ -57,7 +59,7 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     AcquisitionError if the sum stays above `good_enough` from every start.
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
-    start = np.zeros(4)
+    start, cost = np.zeros(4), math.inf
     yield from bps.mv(link.detections, descent.detections)
     yield from bps.mv(link.max_duration, descent.longest_s)
     yield from bps.mv(link.reuse_lock, 1)
@@ -69,8 +71,8 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
             return cost
         start = chance.uniform(-math.pi, math.pi, size=4)
     raise AcquisitionError(
-        f"{link.polarization_controller.label}: polarization was not aligned: the error rates of both bases still add up "
-        f"to {cost:.3f} after {descent.restarts + 1} starts (wanted: {descent.good_enough:g}); is the light there?"
+        f"{link.polarization_controller.label}: not aligned: the error rates of both bases still add up to "
+        f"{cost:.3f} after {descent.restarts + 1} starts (wanted: {descent.good_enough:g}); is the light there?"
     )
 
 
@@ -78,11 +80,12 @@ def _descend(
     link: Any, descent: Descent, start: NDArray[np.float64]
 ) -> MsgGenerator[tuple[NDArray[np.float64], float]]:
     """One descent from a start; returns the angles reached and the cost there."""
-    angles = start.copy()
+    angles, stride = start.copy(), np.zeros(4)
     cost = math.inf
     for _ in range(descent.iterations):
         gradient, cost = yield from _gradient(link, descent, angles)
-        angles = angles - descent.step * gradient
+        stride = descent.momentum * stride - descent.step * gradient
+        angles = angles + stride
         if float(np.linalg.norm(gradient)) < descent.tolerance:
             break
     return angles, cost
@@ -106,8 +109,9 @@ def _gradient(
 def _cost(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenerator[float]:
     """The sum of both bases' error rates at these angles."""
     yield from _turn_to(link, descent, angles)
-    reading = yield from bps.trigger_and_read([link, link.polarization_controller], name=STREAM)
-    if reading is None:  # a dry run measures nothing
+    yield from trigger_in_turn([link])
+    reading = yield from read_together([link, link.polarization_controller], stream=STREAM)
+    if not reading:  # a dry run measures nothing
         return 0.0
     return sum(float(reading[f"{link.name}_{key}"]["value"]) for key in ("qber_z", "qber_x"))
 

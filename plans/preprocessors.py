@@ -5,11 +5,12 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.utils import FailedStatus, MsgGenerator
+from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
 from qdci_lab.device import LabDevice
 from qdci_lab.safety import SafeState
 
+SAFE_STATE = "safe state"
 SAFE_STATE_TIMEOUT_S = 30.0
 
 
@@ -25,10 +26,10 @@ def explained(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
 
 
 def left_safe(plan: MsgGenerator[Any], devices: Sequence[LabDevice]) -> MsgGenerator[Any]:
-    """Bring every device into its safe state afterwards, whatever happened; one that is lost keeps none of the others."""
+    """Bring every device into its safe state afterwards, whatever happened, the others too if one is lost."""
     return (yield from bpp.finalize_wrapper(plan, lambda: _make_safe(devices)))
 
 
 def _make_safe(devices: Sequence[LabDevice]) -> MsgGenerator[None]:
-    yield from bps.abs_set(SafeState(devices), True, group="safe state")
-    yield from bps.wait("safe state", timeout=SAFE_STATE_TIMEOUT_S)
+    yield Msg("set", SafeState(devices), True, group=SAFE_STATE)
+    yield from bps.wait(SAFE_STATE, timeout=SAFE_STATE_TIMEOUT_S)

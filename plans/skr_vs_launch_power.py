@@ -17,6 +17,7 @@ from bluesky.utils import MsgGenerator
 from plans.figures import draw_key_rate
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import explained, left_safe
+from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
@@ -70,7 +71,7 @@ def skr_vs_launch_power(
 
 
 def link_up(link: Any, core: int) -> MsgGenerator[None]:
-    """Quantum light on: the code in the generator, the fibre core in the switch, the mean photon number at the input."""
+    """Quantum light on: the code in the generator, the core in the switch, the mean photon number at the input."""
     yield from bps.mv(link.launch_voa.shutter_open, 0)
     yield from bps.mv(link.switch.connections, link.connections(core))
     yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
@@ -96,7 +97,9 @@ def measure_at(
     yield from bps.mv(link.detections, detections)
     yield from bps.mv(link.max_duration, max_duration_s)
     yield from bps.mv(link.keep_tags, int(keep_tags))
-    yield from bps.trigger_and_read(list(link.everything), name="primary")
+    yield from trigger_in_turn([part for part in link.parts if part is not link.tagger])
+    yield from trigger_in_turn([link])
+    yield from read_together(link.everything, stream="primary")
     yield from bps.mv(link.keep_tags, 0)
     if keep_tags:
         yield from bps.collect(link.tagger.tags, name="tags")

@@ -9,7 +9,7 @@ import difflib
 import importlib
 import inspect
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,7 +20,7 @@ from qdci_lab.addresses import address_kind
 from qdci_lab.errors import ConfigError, Mistake
 
 SIMULATED = "sim://"
-ROLE = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$"
+GIVEN_BY_SESSION = ("name", "label", "clock", "transport", "devices")
 
 
 class _Strict(BaseModel):
@@ -135,34 +135,33 @@ def resolve(reference: str) -> Any:
 
 
 def check_options(
-    file: str, key: str, driver: type, options: Mapping[str, Any], mistakes: list[Mistake]
+    file: str, key: str, function: Callable[..., Any], options: Mapping[str, Any], mistakes: list[Mistake]
 ) -> dict[str, Any]:
-    """Options validated against the keyword-only parameters of the driver's own constructor."""
-    parameters = inspect.signature(driver.__init__).parameters
-    types = get_type_hints(driver.__init__)
+    """Options validated against the keyword-only parameters of a function: a driver's constructor, or a plan."""
+    parameters = inspect.signature(function).parameters
+    types = get_type_hints(function)
     own = {
         name: parameter
         for name, parameter in parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-        and name not in ("name", "label", "clock", "transport", "devices")
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in GIVEN_BY_SESSION
     }
-    missing = [
-        name
-        for name, parameter in own.items()
-        if parameter.default is parameter.empty and name not in options
-    ]
-    mistakes += [Mistake(file, f"{key}.{name}", "is missing") for name in missing]
+    missing = [name for name, item in own.items() if item.default is item.empty and name not in options]
+    mistakes += [Mistake(file, _join(key, name), "is missing") for name in missing]
     return {
-        name: _validated(file, f"{key}.{name}", types.get(name, Any), value, mistakes)
+        name: _validated(file, _join(key, name), types.get(name, Any), value, mistakes)
         for name, value in options.items()
         if _is_known(file, key, name, own, mistakes)
     }
 
 
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
 def _is_known(file: str, key: str, name: str, known: Collection[str], mistakes: list[Mistake]) -> bool:
     if name in known:
         return True
-    mistakes.append(Mistake(file, f"{key}.{name}", "there is no such setting", suggest(name, known)))
+    mistakes.append(Mistake(file, _join(key, name), "there is no such setting", suggest(name, known)))
     return False
 
 
@@ -235,7 +234,7 @@ def _devices(lab: LabFile, addresses: Mapping[str, str], mistakes: list[Mistake]
     for role, entry in lab.devices.items():
         driver = _driver("lab.toml", f"devices.{role}", entry.driver, mistakes)
         if driver is not None:
-            options = check_options("lab.toml", f"devices.{role}", driver, entry.options, mistakes)
+            options = check_options("lab.toml", f"devices.{role}", driver.__init__, entry.options, mistakes)
             specs[role] = DeviceSpec(role, driver, options, addresses.get(role, ""))
     return specs
 
@@ -257,7 +256,7 @@ def _link(lab: LabFile, mistakes: list[Mistake]) -> LinkSpec | None:
         for part in parts
         if part not in lab.link.devices
     ]
-    options = check_options("lab.toml", "link", driver, lab.link.options, mistakes)
+    options = check_options("lab.toml", "link", driver.__init__, lab.link.options, mistakes)
     return LinkSpec(driver, lab.link.devices, options)
 
 

@@ -67,7 +67,7 @@ class Connection:
             with self._guarded():
                 self._send(query.message)
                 reply = self._receive(self.timeout_s if timeout_s is None else timeout_s)
-            with self._named():
+            with self._named(query.message):
                 return query.parse(reply)
 
     def checked(self, command: Command) -> None:
@@ -97,8 +97,11 @@ class Connection:
 
     def _refuse(self, report: ErrorReport, message: bytes) -> None:
         if report.code != 0:
-            words = message[:LOG_BYTES].decode("ascii", "replace")
-            raise InstrumentError(report.code, report.text, instrument=self.name, message=words)
+            raise self._refusal(report.code, report.text, message)
+
+    def _refusal(self, code: int, text: str, message: bytes) -> InstrumentError:
+        words = message[:LOG_BYTES].decode("ascii", "replace")
+        return InstrumentError(code, text, instrument=self.name, message=words)
 
     def _send(self, message: bytes) -> None:
         if not self.transport.is_open:
@@ -130,12 +133,14 @@ class Connection:
                 raise
 
     @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        """Put the instrument's name in front of an error of the link."""
+    def _named(self, message: bytes = b"") -> Iterator[None]:
+        """Put the instrument's name in front of an error of the link, or into what the instrument refused."""
         try:
             yield
-        except InstrumentError:
-            raise
+        except InstrumentError as error:
+            if error.instrument:
+                raise
+            raise self._refusal(error.code, error.text, message) from error
         except LabError as error:
             text = str(error)
             if text.startswith(f"{self.name}: "):

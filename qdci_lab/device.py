@@ -4,20 +4,25 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from bluesky.protocols import Reading
+from event_model import DataKey
 from ophyd import Device
 from ophyd.utils import InvalidState
 
 from qdci_lab.clock import Clock, WallClock
 from qdci_lab.connection import Connection
-from qdci_lab.errors import LabError, RemoteProtocolError
+from qdci_lab.errors import AcquisitionError, LabError, RemoteProtocolError
 from qdci_lab.signals import MeasuredSignal, TaskStatus, measured
 from qdci_lab.transport.pipe import Transport, open_pipe
+from qdci_lab.units import seconds_to_ps
 from qdci_lab.wire.framing import Framing, ScpiFraming
-from qdci_lab.wire.scpi import IDENTITY
+from qdci_lab.wire.scpi import IDENTITY, OPERATION_COMPLETE
 
 Work = Callable[[TaskStatus], object]
+
+COMPLETION_POLL_S = 0.02
 
 
 class Worker:
@@ -62,17 +67,16 @@ def _finish(status: TaskStatus, error: Exception | None) -> None:
             status.set_exception(error)
 
 
-class Instrument(Device):
-    """An instrument on a wire.
+class LabDevice(Device):
+    """Whatever the lab can connect, trigger, set and bring into a safe state, with a worker of its own.
 
     `read` and `describe` return what the last `trigger` or `set` measured and do no I/O; a signal's `get()` asks the
-    instrument. Subclasses name their model and framing, declare signals and give a safe state. `label` is the role in
+    instrument. Subclasses say how they are reached, declare signals and give a safe state. `label` is the role in
     the lab, such as `alice.voa`, by which errors name the device; `name` prefixes its data keys.
     """
 
     MODEL: ClassVar[str] = ""
     IDENTITY_CONTAINS: ClassVar[str] = ""
-    BAUD_RATE: ClassVar[int] = 9600
 
     identity = measured(lambda device: device.identify(), None, kind="config", polled=False)
 
@@ -84,14 +88,12 @@ class Instrument(Device):
         label: str = "",
         clock: Clock | None = None,
         timeout_s: float = 2.0,
-        transport: Transport | None = None,
         **kwargs: Any,
     ) -> None:
         self.address = address
         self.label = label or name
         self.clock: Clock = WallClock() if clock is None else clock
         self.timeout_s = timeout_s
-        self.connection = self._connect_to(address, transport)
         self._worker = Worker(name)
         super().__init__("", name=name, **kwargs)
 
@@ -100,17 +102,19 @@ class Instrument(Device):
         """How long work on the instrument may take before its status fails; longer than any one reply."""
         return 10.0 * self.timeout_s + 20.0
 
-    def make_framing(self) -> Framing:
-        """How this model separates its messages; SCPI unless a driver says otherwise."""
-        return ScpiFraming()
+    def open_link(self) -> None:
+        """Reach the instrument; nothing to do by default."""
+
+    def close_link(self) -> None:
+        """Leave the instrument; nothing to do by default."""
 
     def identify(self) -> str:
-        """What the instrument calls itself."""
-        return self.connection.query(IDENTITY)
+        """What the instrument calls itself; its model by default."""
+        return self.MODEL
 
     def connect(self) -> None:
         """Open the link, check the identity and read every quantity once. Blocks; LabError says what is wrong."""
-        self.connection.open()
+        self.open_link()
         identity = self.identity.refresh()
         if self.IDENTITY_CONTAINS not in identity:
             raise RemoteProtocolError(
@@ -125,7 +129,7 @@ class Instrument(Device):
     def disconnect(self) -> None:
         """Close the link."""
         with contextlib.suppress(LabError):
-            self.connection.close()
+            self.close_link()
 
     def submit(
         self, work: Work, *, name: str = "", units: str = "", timeout: float | None = None
@@ -147,6 +151,22 @@ class Instrument(Device):
         walked = (item.item for item in self.walk_signals())
         return [signal for signal in walked if isinstance(signal, MeasuredSignal)]
 
+    def read(self) -> dict[str, Reading[Any]]:
+        """What was last measured, without I/O."""
+        return cast("dict[str, Reading[Any]]", super().read())
+
+    def describe(self) -> dict[str, DataKey]:
+        """Type, shape and unit of what `read` returns."""
+        return cast("dict[str, DataKey]", super().describe())
+
+    def read_configuration(self) -> dict[str, Reading[Any]]:
+        """The settings that seldom change, as last read."""
+        return cast("dict[str, Reading[Any]]", super().read_configuration())
+
+    def describe_configuration(self) -> dict[str, DataKey]:
+        """Type, shape and unit of what `read_configuration` returns."""
+        return cast("dict[str, DataKey]", super().describe_configuration())
+
     def trigger(self) -> TaskStatus:
         """Measure every quantity anew."""
         return self.submit(lambda _status: self.refresh())
@@ -162,6 +182,44 @@ class Instrument(Device):
         """Called when a run fails: the safe state is entered, without waiting for it."""
         if not success:
             self.make_safe()
+
+
+class Instrument(LabDevice):
+    """An instrument on a wire: a byte pipe, and a framing that subclasses name together with their model."""
+
+    BAUD_RATE: ClassVar[int] = 9600
+
+    def __init__(self, address: str, *, transport: Transport | None = None, **kwargs: Any) -> None:
+        super().__init__(address, **kwargs)
+        self.connection = self._connect_to(address, transport)
+
+    def make_framing(self) -> Framing:
+        """How this model separates its messages; SCPI unless a driver says otherwise."""
+        return ScpiFraming()
+
+    def open_link(self) -> None:
+        """Open the connection."""
+        self.connection.open()
+
+    def close_link(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def identify(self) -> str:
+        """What the instrument calls itself."""
+        return self.connection.query(IDENTITY)
+
+    def await_completion(self, *, within_s: float | None = None) -> None:
+        """Ask `*OPC?` until it says 1: some instruments hold the answer back while they are busy, others say 0.
+
+        AcquisitionError when they are still busy after `within_s` of the lab's time (default: `timeout_s`).
+        """
+        limit_s = self.timeout_s if within_s is None else within_s
+        end_ps = self.clock.now_ps() + seconds_to_ps(limit_s)
+        while not self.connection.query(OPERATION_COMPLETE, timeout_s=limit_s + self.timeout_s):
+            if self.clock.now_ps() >= end_ps:
+                raise AcquisitionError(f"{self.label}: still busy after {limit_s:g} s")
+            self.clock.sleep(COMPLETION_POLL_S)
 
     def _connect_to(self, address: str, transport: Transport | None) -> Connection:
         pipe = transport or open_pipe(address, baud_rate=self.BAUD_RATE, timeout_s=self.timeout_s)

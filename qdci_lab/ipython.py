@@ -10,7 +10,7 @@ from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.preprocessors import SupplementalData
 from bluesky.utils import ProgressBarManager
 
-from qdci_lab.record.replay import Catalogue
+from qdci_lab.record.catalogue import Catalogue
 from qdci_lab.session import PersistentMetadata, Session, find_plans, open_session
 
 METADATA_FILE = "metadata.json"

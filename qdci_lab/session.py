@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import bluesky.preprocessors as bpp
 from bluesky import RunEngine
@@ -29,6 +29,13 @@ from qdci_lab.sim_process import SimulatedBench, find_bench, start_bench
 PACKAGES = ("drivers", "plans", "sim_devices")
 PLANS = "plans"
 FIND_TWIN_MISTAKES = "sim_devices.config:find_mistakes"
+
+
+@runtime_checkable
+class RecordsTags(Protocol):
+    """A device that writes time tags into a folder that the session chooses."""
+
+    segment_directory: Path | None
 
 
 @dataclass
@@ -77,7 +84,7 @@ class Session:
         with ThreadPoolExecutor(max_workers=max(len(self.devices), 1)) as pool:
             return dict(zip(self.devices, pool.map(_failure, self.devices.values()), strict=True))
 
-    def run_engine(self) -> tuple[RunEngine, Recorder]:
+    def run_engine(self) -> tuple[Any, Recorder]:
         """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock."""
         engine = RunEngine({}, call_returns_result=True)
         engine.preprocessors.append(self.with_metadata)
@@ -85,7 +92,7 @@ class Session:
         recorder = Recorder(self.directory)
         engine.subscribe(recorder)
         for device in self.devices.values():
-            if hasattr(device, "segment_directory"):
+            if isinstance(device, RecordsTags):
                 device.segment_directory = self.directory
         return engine, recorder
 
@@ -101,7 +108,7 @@ class Session:
             "source": self.source,
             **seed,
             "configuration_files": dict(self.testbed.texts),
-            **provenance(),
+            **provenance(Path(qdci_lab.__file__).parent.parent),
         }
 
     def close(self) -> None:

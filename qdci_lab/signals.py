@@ -6,7 +6,7 @@ Together with `qdci_lab.device` this is all that knows classic ophyd's insides.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,28 +18,41 @@ from qdci_lab.errors import AcquisitionError
 
 WAIT_BEYOND_TIMEOUT_S = 5.0
 
+Bounds = tuple[float, float]
+Limits = Bounds | Callable[[Any], Bounds | None] | None
+
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number means: its unit (`1` for a pure number), digits to print, bounds and smallest step."""
+    """What a number means: its unit (`1` for a pure number), digits to print, bounds and smallest step.
+
+    `element` is what one number of an array is called in an error, for example `channel`.
+    """
 
     units: str
     precision: int = 3
-    limits: tuple[float, float] | None = None
+    limits: Bounds | None = None
     resolution: float = 0.0
+    element: str = "element"
+
+    @property
+    def suffix(self) -> str:
+        """The unit as it is printed behind a number; nothing behind a pure number."""
+        return "" if self.units == "1" else f" {self.units}"
 
     def check(self, name: str, value: float) -> None:
         """LimitError, with name, value, unit and bound, unless the value may be set."""
+        unit = self.suffix
         if not math.isfinite(value):
-            raise LimitError(f"{name}: {value} {self.units} is not a finite number")
+            raise LimitError(f"{name}: {value}{unit} is not a finite number")
         if self.limits is None:
             return
         low, high = self.limits
         if not low <= value <= high:
             side, bound = ("below", low) if value < low else ("above", high)
             raise LimitError(
-                f"{name}: {value:g} {self.units} is {side} the bound of {bound:g} {self.units} "
-                f"(allowed: {low:g} to {high:g} {self.units})"
+                f"{name}: {value:g}{unit} is {side} the bound of {bound:g}{unit} "
+                f"(allowed: {low:g} to {high:g}{unit})"
             )
 
 
@@ -88,14 +101,24 @@ class MeasuredSignal(Signal):
     ) -> None:
         super().__init__(name=name, value=None, **kwargs)
         self._ask = ask
-        self.quantity = quantity
+        self._quantity = quantity
         self.polled = polled and ask is not None
         self._measured_s: float | None = None
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """Unit, precision and, where it can be set, bounds; None for text."""
+        return self._quantity
 
     @property
     def instrument(self) -> Any:
         """The device that the quantity belongs to."""
         return self.parent
+
+    @property
+    def last(self) -> Any:
+        """What was last measured, without I/O; None before the first time."""
+        return self._readback
 
     def refresh(self) -> Any:
         """Ask the instrument; only its worker calls this."""
@@ -118,6 +141,12 @@ class MeasuredSignal(Signal):
         status.wait(timeout=self.instrument.patience_s + WAIT_BEYOND_TIMEOUT_S)
         return self._readback
 
+    def trigger(self) -> Status:
+        """Measure it anew, for a plan that reads this quantity by itself."""
+        if self._ask is None:
+            return super().trigger()
+        return self.instrument.submit(lambda _status: self.refresh(), name=self.name)
+
     def read(self) -> dict[str, dict[str, Any]]:
         """What was last measured, without I/O."""
         if self._measured_s is None:
@@ -139,7 +168,8 @@ class ControlledSignal(MeasuredSignal):
     """A quantity that can be set; `set` ends when the instrument has really arrived.
 
     `tell(device, value)` sends the command and returns when the instrument says that it is done; the readback must
-    then agree within half a step. Limits are checked before anything is sent (LimitError).
+    then agree within half a step. Limits are checked before anything is sent (LimitError); `bounds(device)` gives
+    them where the instrument decides, and `check(device, value)` raises for what limits cannot say.
     """
 
     def __init__(
@@ -147,10 +177,21 @@ class ControlledSignal(MeasuredSignal):
         *,
         name: str,
         tell: Callable[[Any, Any], None],
+        bounds: Callable[[Any], Bounds | None] | None = None,
+        check: Callable[[Any, Any], object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self._tell = tell
+        self._bounds = bounds
+        self._check = check
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """Unit, precision, the bounds as they stand now, and the instrument's step."""
+        if self._quantity is None or self._bounds is None:
+            return self._quantity
+        return replace(self._quantity, limits=self._bounds(self.instrument))
 
     @property
     def limits(self) -> Any:
@@ -159,24 +200,32 @@ class ControlledSignal(MeasuredSignal):
 
     def check_value(self, value: Any, **_kwargs: Any) -> None:
         """LimitError, with name, value, unit and bound, unless the value may be set."""
-        if self.quantity is None:
-            return
-        for number in np.atleast_1d(value):
-            self.quantity.check(self.name, float(number))
+        quantity = self.quantity
+        if quantity is not None:
+            for index, number in enumerate(np.atleast_1d(value)):
+                place = f", {quantity.element} {index + 1}" if np.ndim(value) else ""
+                quantity.check(f"{self.name}{place}", float(number))
+        if self._check is not None:
+            self._check(self.instrument, value)
 
     def set(self, value: Any, *, timeout: float | None = None, **_kwargs: Any) -> TaskStatus:
         """Send the value; the status is done when the instrument has arrived, or carries the reason why not."""
         self.check_value(value)
         units = self.quantity.units if self.quantity else ""
         return self.instrument.submit(
-            lambda status: self._move(value, status), name=self.name, units=units, timeout=timeout
+            lambda status: self.move(value, status), name=self.name, units=units, timeout=timeout
         )
+
+    def trigger(self) -> Status:
+        """Done at once: what setting it has read back is what a plan reads."""
+        return Signal.trigger(self)
 
     def put(self, value: Any, **_kwargs: Any) -> None:
         """Set and wait."""
         self.set(value).wait(timeout=self.instrument.patience_s + WAIT_BEYOND_TIMEOUT_S)
 
-    def _move(self, value: Any, status: TaskStatus) -> None:
+    def move(self, value: Any, status: TaskStatus) -> None:
+        """Tell, ask back and compare (AcquisitionError); only the instrument's worker calls this."""
         initial = self._readback
         self._tell(self.instrument, value)
         arrived = self.refresh()
@@ -185,13 +234,15 @@ class ControlledSignal(MeasuredSignal):
             status.progress(current=arrived, initial=initial, target=float(value))
 
     def _check_arrival(self, value: Any, arrived: Any) -> None:
-        if self.quantity is None:
+        quantity = self._quantity
+        if quantity is None:
             agrees = arrived == value
         else:
-            slack = max(0.5 * self.quantity.resolution * (1 + 1e-9), 1e-9 * float(np.max(np.abs(value))))
-            agrees = bool(np.all(np.abs(np.asarray(arrived) - np.asarray(value)) <= slack))
+            wanted, found = np.asarray(value, dtype=float), np.asarray(arrived, dtype=float)
+            slack = max(0.5 * quantity.resolution * (1 + 1e-9), 1e-9 * float(np.max(np.abs(wanted))))
+            agrees = wanted.shape == found.shape and bool(np.all(np.abs(found - wanted) <= slack))
         if not agrees:
-            units = f" {self.quantity.units}" if self.quantity else ""
+            units = quantity.suffix if quantity else ""
             raise AcquisitionError(
                 f"{self.name}: set to {value}{units}, but the instrument reports {arrived}{units}"
             )
@@ -216,13 +267,34 @@ def controlled(
     units: str | None,
     *,
     precision: int = 3,
-    limits: tuple[float, float] | None = None,
+    limits: Limits = None,
     resolution: float = 0.0,
     kind: str = "normal",
+    check: Callable[[Any, Any], object] | None = None,
+    element: str = "element",
 ) -> Component:
-    """An ophyd component for a quantity that can be set; `resolution` is the instrument's own smallest step."""
-    quantity = None if units is None else Quantity(units, precision, limits, resolution)
-    return Component(ControlledSignal, ask=ask, tell=tell, quantity=quantity, kind=kind)
+    """An ophyd component for a quantity that can be set; `resolution` is the instrument's own smallest step.
+
+    `limits` are two numbers, or a function of the device where they depend on it; `check(device, value)` raises for
+    a value that no instrument of this kind can take, for example a port that it does not have.
+    """
+    bounds, fixed = (limits, None) if callable(limits) else (None, limits)
+    quantity = None if units is None else Quantity(units, precision, fixed, resolution, element)
+    return Component(
+        ControlledSignal, ask=ask, tell=tell, quantity=quantity, kind=kind, bounds=bounds, check=check
+    )
+
+
+def switched(
+    ask: Callable[[Any], Any], tell: Callable[[Any, Any], None], *, kind: str = "normal"
+) -> Component:
+    """An ophyd component for what is on (1, True) or off (0, False)."""
+    return controlled(ask, tell, "1", precision=0, limits=(0.0, 1.0), kind=kind, check=_check_on_off)
+
+
+def _check_on_off(device: Any, value: Any) -> None:
+    if value not in (0, 1):
+        raise LimitError(f"{device.name}: {value!r} is neither on (1, True) nor off (0, False)")
 
 
 def _type_of(value: Any) -> Mapping[str, Any]:

@@ -57,7 +57,7 @@ def _soft(attribute: str, units: str, limits: tuple[float, float]) -> Any:
 
 
 class DecoyBb84Link(Results):
-    """Alice, the fibre core and Bob as one device: `trigger` acquires until `detections` key-basis detections are sifted.
+    """Alice, a fibre core and Bob as one device: `trigger` acquires until `detections` key-basis detections are sifted.
 
     `launch_power` brings the classical power in each core to a value, by the attenuator, closed on the power meter's
     tap. Settings are the tables of the link in the configuration.
@@ -91,7 +91,7 @@ class DecoyBb84Link(Results):
     lab_time = measured(None, "s", precision=6)
     first_tag = measured(None, "1", precision=0)
     tag_count = measured(None, "count", precision=0)
-    complete = measured(None, "1", precision=0)
+    reached_target = measured(None, "1", precision=0)
     analysis_settings = measured(lambda device: device.settings_text(), None, kind="config")
 
     def __init__(
@@ -166,10 +166,10 @@ class DecoyBb84Link(Results):
         return float(self.power_meter.power.get()) + self.classical.tap_to_launch_db
 
     def close_launch_power_loop(self, wanted_dbm: float) -> None:
-        """Move the launch attenuator until the tap says the launch power; AcquisitionError if it does not come close."""
+        """Move the launch attenuator until the tap says the launch power; AcquisitionError if it never does."""
         attenuation = self.launch_voa.attenuation
+        excess_db = self.measure_launch_power_dbm() - wanted_dbm
         for _ in range(LOOP_STEPS):
-            excess_db = self.measure_launch_power_dbm() - wanted_dbm
             if abs(excess_db) <= LOOP_ARRIVAL_DB:
                 return
             if not math.isfinite(excess_db):
@@ -178,6 +178,7 @@ class DecoyBb84Link(Results):
                 )
             wanted_db = round(attenuation.last + excess_db, 3)
             attenuation.set(wanted_db).wait(timeout=self.launch_voa.patience_s)
+            excess_db = self.measure_launch_power_dbm() - wanted_dbm
         raise AcquisitionError(
             f"{self.launch_voa.label}: launch power still {excess_db:+.3f} dB off {wanted_dbm:g} dBm "
             f"after {LOOP_STEPS} corrections"
@@ -195,7 +196,6 @@ class DecoyBb84Link(Results):
     def _measure(self, status: TaskStatus) -> None:
         lock = self._lock_in_use if self.reuses_lock else None
         analysis = Bb84Analysis(self.settings, lock)
-        first_tag = self.tagger.tags.count if self.tagger.keep_tags else -1
         acquisition = self.tagger.acquire(
             analysis.add,
             lambda: analysis.n_z / self.wanted_detections,
@@ -205,9 +205,9 @@ class DecoyBb84Link(Results):
         result = analysis.result(acquisition.duration_ps)
         self._lock_in_use = analysis.synchronisation
         self._store(result)
-        self.first_tag.store(first_tag)
+        self.first_tag.store(self.tagger.first_tag.last)
         self.tag_count.store(acquisition.count)
-        self.complete.store(int(acquisition.complete))
+        self.reached_target.store(int(acquisition.complete))
         self.lab_time.store(ps_to_seconds(acquisition.start_ps + acquisition.duration_ps))
 
     def _store(self, result: Bb84Result) -> None:

@@ -21,16 +21,20 @@ class SerialTransport:
     def open(self) -> None:
         """Open the port and discard what an earlier user may have left in it."""
         try:
-            self._port = serial.serial_for_url(self.address, baudrate=self._baud_rate, write_timeout=2.0)
-            self._port.reset_input_buffer()
+            port = serial.serial_for_url(self.address, baudrate=self._baud_rate, write_timeout=2.0)
+            port.reset_input_buffer()
         except (OSError, ValueError) as error:
             raise TransportError(f"{self.address}: {error}") from error
+        self._port = port
 
     def close(self) -> None:
         """Close the port."""
         port, self._port = self._port, None
         if port is not None:
+            link = getattr(port, "_socket", None)  # which pyserial forgets to close when its peer has hung up
             port.close()
+            if link is not None:
+                link.close()
 
     def write(self, data: bytes) -> None:
         """Send all the bytes."""

@@ -5,6 +5,7 @@ after a timeout hands each late answer to the next question.
 """
 
 import functools
+import os
 import socket
 from typing import Any
 
@@ -47,6 +48,9 @@ class VisaTransport:
             raise TransportError(f"{self.address}: {error}") from error
         self._resource = resource
         self._socket = _socket_of(resource)
+        if self._socket is not None:
+            self._check_connected(self._socket)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
         """Close the resource."""
@@ -90,6 +94,13 @@ class VisaTransport:
             return self._socket.recv(_READ_BYTES)
         self._resource.timeout = int(timeout_s * 1000)
         return self._resource.read_raw()
+
+    def _check_connected(self, link: socket.socket) -> None:
+        """The pure-Python backend takes a refused connection for an open one."""
+        error = link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self.close()
+            raise TransportError(f"{self.address}: {os.strerror(error)}")
 
     def _check_open(self) -> None:
         if self._resource is None:

@@ -65,6 +65,17 @@ class LineFraming:
         self._buffer.clear()
 
 
+class AnyLineFraming(LineFraming):
+    """Replies that end with CR, LF or both, as where that is a setting of the instrument; empty lines are dropped."""
+
+    def __init__(self, *, terminator: bytes) -> None:
+        super().__init__(terminator=terminator, skip_empty=True)
+
+    def feed(self, data: bytes) -> None:
+        """Take in bytes."""
+        super().feed(data.replace(b"\r", b"\n"))
+
+
 class ScpiFraming:
     """SCPI replies: a line, or an IEEE 488.2 definite-length block `#<n><length><bytes>` and a line end."""
 
@@ -87,7 +98,8 @@ class ScpiFraming:
         end = self._buffer.find(b"\n", searched_from)
         if end < 0:
             return None
-        reply = bytes(memoryview(self._buffer)[:end]).removesuffix(b"\r")
+        has_return = end > searched_from and self._buffer[end - 1] == ord("\r")
+        reply = bytes(memoryview(self._buffer)[: end - has_return])
         del self._buffer[: end + 1]
         return reply
 

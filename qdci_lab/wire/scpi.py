@@ -4,11 +4,13 @@ import math
 import re
 from dataclasses import dataclass
 
-from qdci_lab.errors import RemoteProtocolError
+from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.message import Query
 
 _ERROR = re.compile(rb'\s*([+-]?\d+)\s*,\s*"((?:[^"]|"")*)"\s*$')
-_NOT_A_NUMBER = 9.91e37
+_NUMBER = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([Ee][+-]?\d+)?\s*")
+_SPECIAL_NUMBERS = {9.91e37: math.nan, 9.9e37: math.inf, -9.9e37: -math.inf}
+_MAX_BLOCK_BYTES = 999_999_999
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,17 @@ class ErrorReport:
 
 
 def number(reply: bytes) -> float:
-    """A decimal numeric reply; SCPI's 9.91E37 is not-a-number."""
-    try:
-        value = float(reply)
-    except ValueError as error:
-        raise RemoteProtocolError(f"not a number: {reply!r}") from error
-    return math.nan if value == _NOT_A_NUMBER else value
+    """A decimal numeric reply; SCPI's 9.91E37 is not-a-number, 9.9E37 and -9.9E37 are the infinities."""
+    if _NUMBER.fullmatch(reply) is None:
+        raise RemoteProtocolError(f"not a number: {reply!r}")
+    value = float(reply)
+    return _SPECIAL_NUMBERS.get(value, value)
 
 
 def integer(reply: bytes) -> int:
     """An integer reply, also when it is printed as `+1.00000000E+000`."""
     value = number(reply)
-    if value != int(value):
+    if not value.is_integer():
         raise RemoteProtocolError(f"not an integer: {reply!r}")
     return int(value)
 
@@ -69,7 +70,9 @@ def error_report(reply: bytes) -> ErrorReport:
 
 
 def block(data: bytes) -> bytes:
-    """Bytes as an IEEE 488.2 definite-length block."""
+    """Bytes as an IEEE 488.2 definite-length block, whose length has at most nine digits (LocalProtocolError)."""
+    if len(data) > _MAX_BLOCK_BYTES:
+        raise LocalProtocolError(f"{len(data)} bytes do not fit one block of {_MAX_BLOCK_BYTES}")
     length = str(len(data)).encode()
     return b"#" + str(len(length)).encode() + length + data
 

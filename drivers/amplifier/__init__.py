@@ -1,0 +1,1 @@
+"""Optical fibre amplifiers."""

@@ -1,0 +1,1 @@
+"""Polarization controllers: squeezers and paddles that turn the state of polarization."""

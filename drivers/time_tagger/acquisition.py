@@ -1,0 +1,105 @@
+"""How long to wait between two readings of a time tagger's buffer, and what an acquisition has come to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdci_lab.units import ps_to_seconds
+
+FIRST_WAIT_S = 0.02
+SHORTEST_WAIT_S = 0.001
+SAFE_FILLING = 0.5
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One finished acquisition: when it began and how long it took on the lab's clock, and how many tags came."""
+
+    start_ps: int
+    duration_ps: int
+    count: int
+    data_lost: bool
+    complete: bool
+
+
+class Tally:
+    """What an acquisition has come to so far; `rate_hz` is that of the last reading, for the next wait."""
+
+    def __init__(self, start_ps: int, limit_ps: int, *, inputs: int, rate_hz: float) -> None:
+        self.start_ps = start_ps
+        self.now_ps = start_ps
+        self.count = 0
+        self.counts = np.zeros(inputs, np.int64)
+        self.rate_hz = rate_hz
+        self.fraction = 0.0
+        self.data_lost = False
+        self._limit_ps = limit_ps
+
+    @property
+    def elapsed_ps(self) -> int:
+        """Since the beginning."""
+        return self.now_ps - self.start_ps
+
+    @property
+    def left_s(self) -> float:
+        """Until the acquisition must end."""
+        return ps_to_seconds(self._limit_ps - self.elapsed_ps)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is wanted has come."""
+        return self.fraction >= 1.0
+
+    @property
+    def running(self) -> bool:
+        """Whether there is time left and something still wanted."""
+        return not self.complete and self.elapsed_ps < self._limit_ps
+
+    @property
+    def advance(self) -> float:
+        """The nearer end, by what has come or by time, from 0 to 1."""
+        return min(max(self.fraction, self.elapsed_ps / self._limit_ps), 1.0)
+
+    def restart(self, now_ps: int) -> None:
+        """Count time from now."""
+        self.start_ps = self.now_ps = now_ps
+
+    def add(self, now_ps: int, channels: NDArray[np.uint8]) -> None:
+        """Take in a reading of tags, by their inputs numbered from 1."""
+        span_s = ps_to_seconds(now_ps - self.now_ps)
+        self.now_ps = now_ps
+        self.rate_hz = len(channels) / span_s if span_s > 0.0 else self.rate_hz
+        self.count += len(channels)
+        self.counts += np.bincount(channels, minlength=len(self.counts) + 1)[1 : len(self.counts) + 1]
+
+    def rates_hz(self) -> NDArray[np.float64]:
+        """Mean rate of each input."""
+        return self.counts / max(ps_to_seconds(self.elapsed_ps), np.finfo(float).tiny)
+
+    def __str__(self) -> str:
+        return f"after {ps_to_seconds(self.elapsed_ps):.4g} s and {self.count} tags"
+
+    def result(self) -> Acquisition:
+        """The acquisition as it stands."""
+        return Acquisition(self.start_ps, self.elapsed_ps, self.count, self.data_lost, self.complete)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the buffer is read: at least every `poll_s`, and before it is half full at the present rate."""
+
+    poll_s: float
+    buffer_size: int
+
+    def wait_s(self, tally: Tally) -> float:
+        """Seconds to the next reading: short at first, then as long as what is still wanted will take."""
+        if tally.elapsed_ps == 0:
+            wanted_s = FIRST_WAIT_S
+        elif tally.fraction > 0.0:
+            elapsed_s = ps_to_seconds(tally.elapsed_ps)
+            wanted_s = max(elapsed_s * (1.0 - tally.fraction) / tally.fraction, SHORTEST_WAIT_S)
+        else:
+            wanted_s = self.poll_s
+        filling_s = SAFE_FILLING * self.buffer_size / tally.rate_hz if tally.rate_hz > 0.0 else self.poll_s
+        return min(wanted_s, filling_s, self.poll_s)

@@ -1,0 +1,190 @@
+"""From time tags to sifted counts: a streaming accumulator with the conventions kept apart from the counting.
+
+The stream is first reduced to a histogram over (symbol sent, set of detectors that clicked, two random bits),
+which is complete for everything that follows; what a double click counts as is decided afterwards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdci_lab.analysis.code import SymbolCode, X, Z
+from qdci_lab.analysis.counts import SiftedCounts
+from qdci_lab.analysis.receiver import CrossClick, DoubleClick, Receiver
+from qdci_lab.analysis.slot_clock import SlotClock
+
+NOTHING = 2
+_FIRST_SLOT = -(2**45)
+_MASKS = np.arange(16)
+_Z_PART, _X_PART = _MASKS & 3, _MASKS >> 2
+
+
+@dataclass(frozen=True, eq=False)
+class SiftedTags:
+    """What was in the tags, whatever the conventions.
+
+    `outcomes`[basis, intensity, bit, mask, random] counts slots by what Alice sent, by the detectors that
+    clicked (bit d of the mask for detector d of Z0, Z1, X0, X1) and by two hash bits of the slot. `singles`
+    are all clicks per detector, `gated` those within the gate. `late` clicks came so far out of order that a
+    double click with them would have been missed, `foreign` tags are of inputs without a detector.
+    """
+
+    outcomes: NDArray[np.int64]
+    singles: NDArray[np.int64]
+    gated: NDArray[np.int64]
+    late: int
+    foreign: int
+
+    @property
+    def gated_fraction(self) -> float:
+        """Clicks within the gate over all clicks, 0 without any."""
+        return float(self.gated.sum() / max(self.singles.sum(), 1))
+
+    @property
+    def cross_basis_doubles(self) -> int:
+        """Slots with clicks in both bases."""
+        return self._slots((_Z_PART > 0) & (_X_PART > 0))
+
+    @property
+    def same_basis_doubles(self) -> int:
+        """Slots in which both detectors of one basis clicked and none of the other."""
+        return self._slots((_MASKS == 3) | (_MASKS == 12))
+
+    def clicks(self) -> NDArray[np.int64]:
+        """Slots by what was sent and by detector, shape [basis, intensity, bit, detector]; doubles in both."""
+        by_mask = self.outcomes.sum(axis=-1)
+        return np.stack([by_mask[..., (_MASKS >> d) & 1 == 1].sum(axis=-1) for d in range(4)], axis=-1)
+
+    def counts(self, double_click: DoubleClick, cross_click: CrossClick) -> SiftedCounts:
+        """Detections and errors under the given conventions; clicks in the basis not sent are sifted away."""
+        measured_basis, measured_bit = _readings(double_click, cross_click)
+        n = np.zeros((2, 2))
+        m = np.zeros((2, 2))
+        for basis in (Z, X):
+            matched = measured_basis == basis
+            for bit in (0, 1):
+                n[basis] += self.outcomes[basis, :, bit][:, matched & (measured_bit != NOTHING)].sum(axis=-1)
+                m[basis] += self.outcomes[basis, :, bit][:, matched & (measured_bit == 1 - bit)].sum(axis=-1)
+        return SiftedCounts(n=n, m=m)
+
+    def _slots(self, chosen: NDArray[np.bool_]) -> int:
+        return int(self.outcomes[..., chosen, :].sum())
+
+
+class TagSifter:
+    """Accumulates blocks of tags of any size; the result does not depend on where the stream was cut.
+
+    Tags may be out of order by up to 63 slot periods (630 ns at 100 MHz): that many slots are kept open.
+    With `tracking` the clock follows the pulses: after every 1024 tags its phase and period are corrected by the
+    mean distance of the clicks from their pulses, so that an acquisition may outlast the precision of its
+    first synchronisation. Without it the given clock holds for good.
+    """
+
+    def __init__(
+        self, code: SymbolCode, clock: SlotClock, receiver: Receiver, *, tracking: bool = True
+    ) -> None:
+        from qdci_lab.analysis import sifting_kernel as kernel
+
+        self._kernel = kernel
+        self._first_clock = clock
+        self._tracking = tracking
+        self._key = np.uint64(receiver.random_key % 2**64)
+        self._gate_ps = np.inf if receiver.gate_width_ps is None else receiver.gate_width_ps
+        # Slot 0 of the loop is the first slot of a code period, so that the place in the code is a remainder.
+        self._symbols = np.roll(code.symbols, -clock.frame_offset)
+        self._inputs = np.array(receiver.inputs)
+        self._bit_of = np.zeros(256, dtype=np.uint8)
+        self._delay_of = np.zeros(256, dtype=np.int64)
+        for detector, (number, delay_ps) in enumerate(zip(receiver.inputs, receiver.delays_ps, strict=True)):
+            self._bit_of[number] = 1 << detector
+            self._delay_of[number] = delay_ps
+        whole_ps = int(np.floor(clock.phase_ps))
+        self._clock = np.zeros(kernel.CLOCK_STATE)
+        self._clock[kernel.PERIOD] = clock.period_ps
+        self._clock[kernel.DRIFT] = clock.drift_ps_per_slot2
+        self._clock[kernel.REMAINDER] = clock.phase_ps - whole_ps
+        self._reference = np.zeros(kernel.REFERENCE_STATE, dtype=np.int64)
+        self._reference[kernel.TIME] = clock.epoch_ps + whole_ps
+        self._ring_slot = _FIRST_SLOT + np.arange(kernel.RING_SLOTS, dtype=np.int64)
+        self._ring_mask = np.zeros(kernel.RING_SLOTS, dtype=np.int64)
+        self._tallies = np.zeros(kernel.TALLIES, dtype=np.int64)
+        self._outcomes = np.zeros(kernel.OUTCOMES, dtype=np.int64)
+
+    def add(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
+        """Sift the next tags of the stream: int64 ps and the tagger's input numbers, equally many."""
+        times = np.ascontiguousarray(times_ps, dtype=np.int64)
+        inputs = np.ascontiguousarray(channels, dtype=np.uint8)
+        if times.shape != inputs.shape or times.ndim != 1:
+            raise ValueError(f"times of shape {times.shape} do not go with channels of shape {inputs.shape}")
+        self._kernel.sift_block(
+            times,
+            inputs,
+            self._bit_of,
+            self._delay_of,
+            self._symbols,
+            self._gate_ps,
+            self._tracking,
+            self._key,
+            self._clock,
+            self._reference,
+            self._ring_slot,
+            self._ring_mask,
+            self._tallies,
+            self._outcomes,
+        )
+
+    def finish(self) -> SiftedTags:
+        """Everything up to now, the slots still open included; the stream may go on afterwards.
+
+        Going on is exact as well: the open slots are counted in a copy.
+        """
+        outcomes, ring_mask = self._outcomes.copy(), self._ring_mask.copy()
+        self._kernel.flush_ring(self._symbols, self._key, self._ring_slot, ring_mask, outcomes)
+        table = outcomes.reshape(2, 2, 2, 16, 4)
+        table[:, :, :, 0, :] = 0
+        k = self._kernel
+        by_input = self._tallies[k.INPUTS : k.INPUTS + 256]
+        singles = by_input[self._inputs]
+        return SiftedTags(
+            outcomes=table,
+            singles=singles,
+            gated=self._tallies[k.GATED + (1 << np.arange(4))],
+            late=int(self._tallies[k.LATE]),
+            foreign=int(by_input.sum() - singles.sum()),
+        )
+
+    @property
+    def clock(self) -> SlotClock:
+        """The clock as it stands now: as given, or where tracking has brought it."""
+        k = self._kernel
+        period_ps = float(self._clock[k.PERIOD])
+        return SlotClock(
+            epoch_ps=int(self._reference[k.TIME]),
+            period_ps=period_ps,
+            phase_ps=float(self._clock[k.REMAINDER]),
+            frame_offset=int((self._reference[k.SLOT] + self._first_clock.frame_offset) % self._symbols.size),
+            drift_ppb_per_s=self._first_clock.drift_ppb_per_s,
+        )
+
+
+def _readings(
+    double_click: DoubleClick, cross_click: CrossClick
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Basis and bit that a slot is read as, each of shape [mask, random]; `NOTHING` if it is discarded.
+
+    The lower random bit decides between the two bits of a double click, the upper one between the bases.
+    """
+    basis = np.full((16, 4), NOTHING, dtype=np.int64)
+    bit = np.full((16, 4), NOTHING, dtype=np.int64)
+    for mask in range(1, 16):
+        parts = (mask & 3, mask >> 2)
+        for random in range(4):
+            if 0 not in parts and cross_click == "discard":
+                continue
+            chosen = random >> 1 if 0 not in parts else int(parts[Z] == 0)
+            if parts[chosen] == 3 and double_click == "discard":
+                continue
+            basis[mask, random] = chosen
+            bit[mask, random] = random & 1 if parts[chosen] == 3 else parts[chosen] - 1
+    return basis, bit

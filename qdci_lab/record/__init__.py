@@ -1,0 +1,1 @@
+"""Recording of runs that survives a crash, and replay that gives back what was recorded, type by type."""

@@ -1,0 +1,138 @@
+"""The journal of a run: an append-only file of documents, each in a frame with its CRC, that outlives a crash.
+
+File: header (magic "qdci-journal", version, CRC-32), then frames. Frame: length of the payload (uint32, little
+endian), CRC-32 of length and payload, payload = encoded [name, document]. No frame is empty, so that a tail of
+zeros, which some file systems leave after a power loss, is not taken for frames.
+"""
+
+import io
+import struct
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from qdci_lab.errors import RecordError
+from qdci_lab.record.append_only import HEADER_BYTES, AppendOnlyFile, Tail, check_header
+from qdci_lab.record.encoding import decode, encode
+
+MAGIC = b"qdci-journal"
+VERSION = 1
+_FRAME = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
+
+Document = tuple[str, dict[str, Any]]
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload as it stands in the journal."""
+    length = _LENGTH.pack(len(payload))
+    return length + _LENGTH.pack(zlib.crc32(payload, zlib.crc32(length))) + payload
+
+
+class JournalWriter:
+    """Appends documents; `append` returns when the document is on the disk.
+
+    `sync_interval_s` > 0 lets documents be up to that old before they are synced: faster, and a power loss (not a
+    crash of the program) may then take the documents of the last interval.
+    """
+
+    def __init__(self, path: Path, *, sync_interval_s: float = 0.0) -> None:
+        self.path = path
+        self.frames = 0
+        self._file = AppendOnlyFile(path, MAGIC, VERSION)
+        self._sync_interval_s = sync_interval_s
+        self._synced_at_s = time.monotonic()
+
+    def append(self, name: str, document: Mapping[str, Any]) -> None:
+        """Raises RecordError for a document that cannot be encoded exactly, and for a disk that takes no more."""
+        self._file.write(frame(encode([name, document])))
+        self.frames += 1
+        if time.monotonic() - self._synced_at_s >= self._sync_interval_s:
+            self.sync()
+
+    def sync(self) -> None:
+        """Bring all that was appended to the disk, whatever the policy."""
+        self._file.sync()
+        self._synced_at_s = time.monotonic()
+
+    def close(self) -> None:
+        """Leave the file as it is; sync first where the policy is an interval."""
+        self._file.close()
+
+
+class FrameReader:
+    """The whole frames of a stream of journal bytes (a journal file, or the bytes kept in a recorded file)."""
+
+    def __init__(self, stream: BinaryIO, name: object) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        check_header(stream.read(HEADER_BYTES), MAGIC, VERSION, name)
+        self.frames = 0
+        self.good_bytes = HEADER_BYTES
+
+    def skip(self, tail: Tail) -> None:
+        """Go on where another reader of the same stream stopped."""
+        self.frames, self.good_bytes = tail.frames, tail.good_bytes
+        self._stream.seek(tail.good_bytes)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (payload := self._next()) is not None:
+            self.frames += 1
+            self.good_bytes += _FRAME.size + len(payload)
+            yield payload
+
+    @property
+    def tail(self) -> Tail:
+        """What lies behind the last whole frame that was read."""
+        return Tail(self.frames, self.good_bytes, max(0, self._size - self.good_bytes))
+
+    def _next(self) -> bytes | None:
+        head = self._stream.read(_FRAME.size)
+        if len(head) < _FRAME.size:
+            return None
+        length, checksum = _FRAME.unpack(head)
+        if length == 0 or length > self._size - self.good_bytes - _FRAME.size:
+            return None
+        payload = self._stream.read(length)
+        if len(payload) < length or zlib.crc32(payload, zlib.crc32(head[:4])) != checksum:
+            return None
+        return payload
+
+
+class JournalReader:
+    """Reads a journal that may still be written to: each call of `documents` goes on behind the last whole one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tail = Tail(0, HEADER_BYTES, 0)
+        with self._open() as stream:
+            FrameReader(stream, path)
+
+    def payloads(self) -> Iterator[bytes]:
+        """Encoded [name, document] of each new frame, to the last whole one; `tail` then says what follows it."""
+        with self._open() as stream:
+            reader = FrameReader(stream, self.path)
+            reader.skip(self.tail)
+            for payload in reader:
+                self.tail = reader.tail
+                yield payload
+            self.tail = reader.tail
+
+    def documents(self) -> Iterator[Document]:
+        """(name, document) of each new frame."""
+        return map(document_of, self.payloads())
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise RecordError(f"cannot read {self.path}: {error.strerror}") from error
+
+
+def document_of(payload: bytes) -> Document:
+    """(name, document) of a frame's payload."""
+    name, document = decode(payload)
+    return name, document

@@ -1,0 +1,28 @@
+"""What many tests share: the testbed, and a console that keeps what is printed."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def testbed_folder() -> Path:
+    return ROOT / "configs" / "ji_mcf"
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=160)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_runtime_folder(tmp_path_factory):
+    """No test joins a bench that the user has up."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    yield
+    patch.undo()
