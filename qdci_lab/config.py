@@ -20,6 +20,7 @@ from qdci_lab.addresses import address_kind
 from qdci_lab.errors import ConfigError, Mistake
 
 SIMULATED = "sim://"
+TWIN_FILE = "twin.toml"
 GIVEN_BY_SESSION = ("name", "label", "clock", "transport", "devices")
 
 
@@ -120,6 +121,8 @@ def load_testbed(folder: Path, address_file: str) -> Testbed:
     link = _link(lab, mistakes) if lab is not None and lab.link is not None else None
     if mistakes or lab is None:
         raise ConfigError(mistakes)
+    if (folder / TWIN_FILE).exists() and any(spec.address.startswith(SIMULATED) for spec in devices.values()):
+        texts[TWIN_FILE] = (folder / TWIN_FILE).read_text(encoding="utf-8")
     return Testbed(lab.testbed.name, folder, devices, link, texts)
 
 

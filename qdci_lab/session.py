@@ -107,7 +107,7 @@ class Session:
             "testbed": self.testbed.name,
             "source": self.source,
             **seed,
-            "configuration_files": dict(self.testbed.texts),
+            "configuration_files": {file.removesuffix(".toml"): text for file, text in self.testbed.texts.items()},
             **provenance(Path(qdci_lab.__file__).parent.parent),
         }
 

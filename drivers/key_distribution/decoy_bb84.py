@@ -154,7 +154,7 @@ class DecoyBb84Link(Results):
             raise LimitError(f"{self.switch.label}: core {core} is outside the bounds of 1 to {cores}")
         value = self.switch.connections.last
         for ingress, egress in self.routing.routes(core):
-            value = self.switch.with_route(ingress, egress, value)
+            value = self.switch.with_route(ingress, egress, connections=value)
         return value
 
     def settings_text(self) -> str:
