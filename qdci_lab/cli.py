@@ -200,7 +200,7 @@ def _sim_up(options: argparse.Namespace, _console: Console) -> int:
         *([] if options.seed is None else ["--seed", str(options.seed)]),
         *(word for device in options.without for word in ("--without", device)),
     ]
-    return sim_process.serve(options.testbed, arguments)
+    sim_process.serve(options.testbed, arguments)
 
 
 def _sim_tell(options: argparse.Namespace, console: Console) -> int:

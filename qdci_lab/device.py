@@ -112,8 +112,8 @@ class LabDevice(Device):
         """What the instrument calls itself; its model by default."""
         return self.MODEL
 
-    def connect(self) -> None:
-        """Open the link, check the identity and read every quantity once. Blocks; LabError says what is wrong."""
+    def reach(self) -> None:
+        """Open the link, check the identity and prepare the instrument. Blocks; LabError says what is wrong."""
         self.open_link()
         identity = self.identity.refresh()
         if self.IDENTITY_CONTAINS not in identity:
@@ -121,6 +121,10 @@ class LabDevice(Device):
                 f"{self.label}: expected a {self.MODEL}, but the instrument at {self.address} says {identity!r}"
             )
         self.prepare_instrument()
+
+    def connect(self) -> None:
+        """Reach the instrument and read every quantity once. Blocks; LabError says what is wrong."""
+        self.reach()
         self.refresh()
 
     def prepare_instrument(self) -> None:

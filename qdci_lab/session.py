@@ -80,9 +80,17 @@ class Session:
             self.link.connect()
 
     def try_to_connect(self) -> dict[str, LabError | None]:
-        """Reach every device at once; what failed, by role, None where all is well."""
+        """Reach every device at once; what failed, by role, None where all is well.
+
+        The first readings follow one by one: some take lab time, and two runs with one seed must find the same.
+        """
         with ThreadPoolExecutor(max_workers=max(len(self.devices), 1)) as pool:
-            return dict(zip(self.devices, pool.map(_failure, self.devices.values()), strict=True))
+            reached = pool.map(lambda device: _failure(device.reach), self.devices.values())
+            failures = dict(zip(self.devices, reached, strict=True))
+        for role, device in self.devices.items():
+            if failures[role] is None:
+                failures[role] = _failure(device.refresh)
+        return failures
 
     def run_engine(self) -> tuple[Any, Recorder]:
         """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock."""
@@ -206,9 +214,9 @@ def _address(address: str, role: str, bench: SimulatedBench | None) -> str:
     return bench.devices[role].address
 
 
-def _failure(device: LabDevice) -> LabError | None:
+def _failure(action: Callable[[], None]) -> LabError | None:
     try:
-        device.connect()
+        action()
     except LabError as error:
         return error
     return None

@@ -4,7 +4,6 @@ The bench answers on its control server, one JSON object a line each way; it bel
 here by its command line and by that protocol alone.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from qdci_lab.errors import LabError, TransportError
 
@@ -77,27 +76,26 @@ def find_bench(folder: Path) -> SimulatedBench | None:
 def start_bench(folder: Path, *, seed: int | None = None) -> SimulatedBench:
     """Start a bench that lives as long as we do; LabError with its own words if it does not come up."""
     options = ["--json", "--until-stdin-closes", *([] if seed is None else ["--seed", str(seed)])]
-    process = subprocess.Popen(
-        [*COMMAND, str(folder), *options],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        _, words = process.communicate(timeout=STOP_TIMEOUT_S)
-        raise LabError(f"the simulated bench did not start:\n{words.strip()}")
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as words:
+        process = subprocess.Popen(
+            [*COMMAND, str(folder), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            process.communicate(timeout=STOP_TIMEOUT_S)
+            words.seek(0)
+            raise LabError(f"the simulated bench did not start:\n{words.read().strip()}")
     report = json.loads(line)
     return _described(report, report["control"], process)
 
 
-def serve(folder: Path, arguments: Sequence[str]) -> int:
-    """Run a bench for everybody, in the foreground, until it is told to stop; its exit code."""
-    with subprocess.Popen(
-        [*COMMAND, str(folder), "--register", str(registration_path(folder)), *arguments]
-    ) as process:
-        while True:
-            with contextlib.suppress(KeyboardInterrupt):
-                return process.wait()
+def serve(folder: Path, arguments: Sequence[str]) -> NoReturn:
+    """Become a bench for everybody, in this process, until it is told to stop."""
+    words = [*COMMAND, str(folder), "--register", str(registration_path(folder)), *arguments]
+    sys.stdout.flush()
+    os.execv(words[0], words)
 
 
 def ask(control: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,12 +88,11 @@ class AppendOnlyFile:
         if not self._open:
             raise RecordError(f"{self.path} is closed")
         if self._broken is not None:
-            raise RecordError(
-                f"{self.path} takes nothing more after: {self._broken.strerror}"
-            ) from self._broken
+            raise self._failure(self._broken) from self._broken
 
     def _failure(self, error: OSError) -> RecordError:
-        return RecordError(f"cannot write {self.path}: {error.strerror}")
+        further = "; it takes nothing more" if self._broken else ""
+        return RecordError(f"cannot write {self.path}: {error.strerror}{further}")
 
 
 def header(magic: bytes, version: int) -> bytes:

@@ -73,8 +73,7 @@ class Column:
         shape = next(iter(self._shapes))
         dtype = self._array_type() if shape else self._scalar_type()
         if self._count < rows and dtype.kind in "biu":
-            exact = dtype.itemsize <= 4 if shape else self._fits_float()
-            dtype = np.dtype(np.float64) if exact else TEXT
+            dtype = np.dtype(np.float64) if self._fits_float() else TEXT
         return ColumnType(dtype, shape if dtype != TEXT else ())
 
     def _include_array(self, array: np.ndarray | None) -> None:
@@ -84,8 +83,11 @@ class Column:
         self._note(array.dtype.kind, array.shape)
         if array.ndim:
             self._dtypes.add(array.dtype.newbyteorder("="))
-        elif array.dtype.kind in "biu":
-            self._lowest, self._highest = min(self._lowest, int(array)), max(self._highest, int(array))
+        if array.dtype.kind in "biu" and array.size:
+            self._lowest, self._highest = (
+                min(self._lowest, int(array.min())),
+                max(self._highest, int(array.max())),
+            )
 
     def _note(self, kind: str, shape: tuple[int, ...]) -> None:
         self._kinds.add(kind)
@@ -102,8 +104,7 @@ class Column:
 
     def _array_type(self) -> np.dtype:
         dtype = np.result_type(*self._dtypes)
-        rounded = dtype.kind == "f" and any(part.kind in "iu" and part.itemsize > 4 for part in self._dtypes)
-        return TEXT if rounded else dtype
+        return dtype if dtype.kind in "biu" or self._fits_float() else TEXT
 
     def _fits_float(self) -> bool:
         return max(-self._lowest, self._highest) <= _EXACT_IN_FLOAT

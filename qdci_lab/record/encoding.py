@@ -21,13 +21,17 @@ _NUMBERS = frozenset("biufc")
 _FLEXIBLE = frozenset("SUVmM")
 
 
-def encode(value: object) -> bytes:
-    """Bytes of a document; raises RecordError, naming the place inside, for a type that would not come back exactly."""
-    try:
-        _check(value, "")
-        return _pack(value)
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise RecordError(f"cannot record a document: {error}") from error
+def encode(value: object, place: str = "") -> bytes:
+    """Bytes of a value; raises RecordError for a type that would not come back exactly, saying where inside it is.
+
+    `place` is what the value itself is called in that message.
+    """
+    return _encode(value, value, place)
+
+
+def encode_document(name: str, document: object) -> bytes:
+    """Bytes of the list [name, document]."""
+    return _encode([name, document], document, name)
 
 
 def decode(data: bytes | memoryview) -> Any:
@@ -39,7 +43,7 @@ def decode(data: bytes | memoryview) -> Any:
 
 
 def decode_name(data: bytes | memoryview) -> str:
-    """First element of an encoded list without decoding the rest: what a journal's frame is called."""
+    """The name in what `encode_document` made, without decoding the document."""
     unpacker = msgpack.Unpacker()
     unpacker.feed(data)
     try:
@@ -47,6 +51,14 @@ def decode_name(data: bytes | memoryview) -> str:
         return unpacker.unpack()
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise RecordError(f"not an encoded document: {error}") from error
+
+
+def _encode(whole: object, suspect: object, place: str) -> bytes:
+    try:
+        _check(suspect, place)
+        return _pack(whole)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RecordError(f"cannot record {place or 'a document'}: {error}") from error
 
 
 def _pack(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from qdci_lab.errors import RecordError
 from qdci_lab.record.append_only import HEADER_BYTES, AppendOnlyFile, Tail, check_header
-from qdci_lab.record.encoding import decode, encode
+from qdci_lab.record.encoding import decode, encode_document
 
 MAGIC = b"qdci-journal"
 VERSION = 1
@@ -47,7 +47,7 @@ class JournalWriter:
 
     def append(self, name: str, document: Mapping[str, Any]) -> None:
         """Raises RecordError for a document that cannot be encoded exactly, and for a disk that takes no more."""
-        self._file.write(frame(encode([name, document])))
+        self._file.write(frame(encode_document(name, document)))
         self.frames += 1
         if time.monotonic() - self._synced_at_s >= self._sync_interval_s:
             self.sync()

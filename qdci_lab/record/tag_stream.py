@@ -26,7 +26,8 @@ SEGMENT_SUFFIX = ".tags"
 class TagStream:
     """What a tagger's collectable object owns: `append` where tags arrive, the rest where bluesky asks.
 
-    With `kept=False` tags are only counted: nothing is written, no document is made, and the plan declares no stream.
+    Tags are written from the moment the stream is declared until it is unstaged; a plan that declares no stream only
+    has them counted. With `kept=False` they are only counted in any plan, and the stream cannot be declared.
     `append` may be called from another thread than the rest.
     """
 
@@ -40,8 +41,10 @@ class TagStream:
         self._source = source
         self._lock = threading.Lock()
         self._staged = False
+        self._declared = False
         self._count = 0
         self._announced = 0
+        self._unwritten = 0
         self._segment: TagSegmentWriter | None = None
         self._closed = False
         self._bundles: tuple[ComposeStreamResourceBundle, ...] = ()
@@ -61,7 +64,7 @@ class TagStream:
     def unstage(self) -> None:
         """Take no more tags and close the segment, which can still be collected; harmless when nothing is staged."""
         with self._lock:
-            self._staged = False
+            self._staged = self._declared = False
             self._close_segment()
 
     def data_keys(self) -> dict[str, Any]:
@@ -73,7 +76,8 @@ class TagStream:
             raise RecordError(f"{self.time_key}: tags are only counted, there is no stream to declare")
         with self._lock:
             self._forget_segment()
-            self._count = self._announced = 0
+            self._declared = True
+            self._count = self._announced = self._unwritten = 0
         key = {"source": self._source, "dtype": "integer", "shape": [], "external": "STREAM:"}
         return {
             self.time_key: {**key, "dtype_numpy": "<i8", "units": "ps"},
@@ -86,7 +90,9 @@ class TagStream:
             if not self._staged:
                 raise RecordError(f"tags for {self.time_key}, which is not staged")
             first = self._count
-            if self.kept and len(times):
+            if not self._declared:
+                self._unwritten += len(times)
+            elif len(times):
                 self._writer().append(times, channels)
             self._count += len(times)
             return first
@@ -94,11 +100,16 @@ class TagStream:
     def asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """For `collect_asset_docs`: the documents that name the tags below `index` (all of them without it).
 
-        The tags are on the disk before a document names them. No new tags, no documents.
+        The tags are on the disk before a document names them. No new tags, no documents. Raises RecordError for tags
+        that were not written, because they came after the tagger was unstaged and staged again within the run.
         """
         with self._lock:
+            if not self.kept:
+                return
+            if self._unwritten:
+                raise RecordError(f"{self._unwritten} tags of {self.time_key} came while its stream was not declared")
             stop = self._count if index is None else min(index, self._count)
-            if not self.kept or stop <= self._announced:
+            if stop <= self._announced:
                 return
             if self._segment is not None and not self._closed:
                 self._segment.sync()
@@ -107,15 +118,9 @@ class TagStream:
         yield from documents
 
     def _writer(self) -> TagSegmentWriter:
-        if self._segment is None or self._closed:
-            if self._announced < self._count:
-                raise RecordError(
-                    f"{self._count - self._announced} tags of {self.time_key} were not collected yet"
-                )
+        if self._segment is None:
             path = self.directory.resolve() / f"{uuid.uuid4()}{SEGMENT_SUFFIX}"
             self._segment = TagSegmentWriter(path, first_index=self._count)
-            self._closed = False
-            self._bundles = ()
         return self._segment
 
     def _resources(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -145,6 +150,7 @@ class TagStream:
         if self._segment is not None and not self._bundles:
             self._segment.path.unlink(missing_ok=True)
         self._segment = None
+        self._closed = False
         self._bundles = ()
 
 

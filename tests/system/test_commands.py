@@ -70,7 +70,8 @@ def test_every_mistake_on_the_command_line_is_told(testbed_folder):
     assert "did you mean 'core'?" in result.stderr
 
 
-def test_check_names_the_device_that_is_off_and_the_others_as_healthy(testbed_folder, bench):
+@pytest.mark.usefixtures("bench")
+def test_check_names_the_device_that_is_off_and_the_others_as_healthy(testbed_folder):
     assert qdci("check", testbed_folder, "--sim").returncode == 0
     assert qdci("sim", "stop", testbed_folder, "bob.polarization_controller").returncode == 0
     result = qdci("check", testbed_folder, "--sim")
