@@ -1,6 +1,6 @@
 """What every experiment is wrapped in: failures told in their own words, and a bench that is left safe."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -28,6 +28,14 @@ def explained(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
 def left_safe(plan: MsgGenerator[Any], devices: Sequence[LabDevice]) -> MsgGenerator[Any]:
     """Bring every device into its safe state afterwards, whatever happened, the others too if one is lost."""
     return (yield from bpp.finalize_wrapper(plan, lambda: _make_safe(devices)))
+
+
+def experiment(
+    plan: MsgGenerator[Any], devices: Sequence[LabDevice], metadata: Mapping[str, Any]
+) -> MsgGenerator[Any]:
+    """A plan as one run: devices staged, failures explained in the stop document too, the bench left safe."""
+    run = bpp.run_wrapper(explained(plan), md=dict(metadata))
+    return (yield from explained(left_safe(bpp.stage_wrapper(run, devices), devices)))
 
 
 def _make_safe(devices: Sequence[LabDevice]) -> MsgGenerator[None]:

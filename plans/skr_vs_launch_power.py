@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
-import bluesky.preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
 from plans.figures import draw_key_rate
 from plans.polarization import Descent, align_polarization
-from plans.preprocessors import explained, left_safe
+from plans.preprocessors import experiment
 from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
@@ -66,8 +65,7 @@ def skr_vs_launch_power(
             yield from bps.checkpoint()
             yield from measure_at(link, power, detections, max_duration_s, keep_tags)
 
-    staged = bpp.stage_wrapper(bpp.run_wrapper(measure(), md=metadata), link.parts)
-    return (yield from explained(left_safe(staged, link.parts)))
+    return (yield from experiment(measure(), link.parts, metadata))
 
 
 def link_up(link: Any, core: int) -> MsgGenerator[None]:

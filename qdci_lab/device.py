@@ -13,7 +13,7 @@ from ophyd.utils import InvalidState
 
 from qdci_lab.clock import Clock, WallClock
 from qdci_lab.connection import Connection
-from qdci_lab.errors import AcquisitionError, LabError, RemoteProtocolError
+from qdci_lab.errors import Abandoned, AcquisitionError, LabError, RemoteProtocolError
 from qdci_lab.signals import MeasuredSignal, TaskStatus, measured
 from qdci_lab.transport.pipe import Transport, open_pipe
 from qdci_lab.units import seconds_to_ps
@@ -52,6 +52,9 @@ class Worker:
     def _settle(work: Work, status: TaskStatus) -> None:
         try:
             work(status)
+        except Abandoned:
+            # bluesky drops the point and rewinds, but would take a failure of the dropped status for the plan's.
+            _finish(status, None)
         except Exception as error:
             _finish(status, error)
         else:

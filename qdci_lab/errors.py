@@ -73,6 +73,10 @@ class AcquisitionError(LabError):
     """A measurement that ended without the data it was asked for."""
 
 
+class Abandoned(AcquisitionError):
+    """A measurement that was given up because nobody wants it any longer: its point is taken again."""
+
+
 class SynchronisationError(LabError):
     """The receiver's tags could not be aligned with the transmitter's code."""
 

@@ -14,7 +14,7 @@ from bluesky.utils import RunEngineInterrupted
 from rich.console import Console
 
 from qdci_lab.config import check_options, suggest
-from qdci_lab.errors import ConfigError, LabError, Mistake
+from qdci_lab.errors import ConfigError, LabError, Mistake, RecordError
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.replay import Run
@@ -66,6 +66,8 @@ def run_experiment(
                 _run(engine, plan(session.link, **options))
     finally:
         session.close()
+    if recorder.path is None:
+        raise RecordError(f"the plan {plan_name} made no run")
     return _outcome(recorder.path, report, console)
 
 

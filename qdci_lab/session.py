@@ -115,7 +115,9 @@ class Session:
             "testbed": self.testbed.name,
             "source": self.source,
             **seed,
-            "configuration_files": {file.removesuffix(".toml"): text for file, text in self.testbed.texts.items()},
+            "configuration_files": {
+                file.removesuffix(".toml"): text for file, text in self.testbed.texts.items()
+            },
             **provenance(Path(qdci_lab.__file__).parent.parent),
         }
 

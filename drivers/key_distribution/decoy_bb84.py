@@ -191,7 +191,7 @@ class DecoyBb84Link(Results):
 
     def pause(self) -> None:
         """Give up a running acquisition; the point is taken again."""
-        self.tagger.abort()
+        self.tagger.pause()
 
     def _measure(self, status: TaskStatus) -> None:
         lock = self._lock_in_use if self.reuses_lock else None

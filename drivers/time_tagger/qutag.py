@@ -13,7 +13,13 @@ from drivers.time_tagger.acquisition import Acquisition, Pace, Tally
 from drivers.time_tagger.qutag_api import INPUTS, QuTagApi
 from drivers.time_tagger.tags import RecordedTags
 from qdci_lab.device import LabDevice, Work
-from qdci_lab.errors import AcquisitionError, LocalProtocolError, RemoteProtocolError, TransportError
+from qdci_lab.errors import (
+    Abandoned,
+    AcquisitionError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TransportError,
+)
 from qdci_lab.signals import TaskStatus, controlled, measured
 from qdci_lab.transport.c_api import CLibrary
 from qdci_lab.units import seconds_to_ps
@@ -108,6 +114,7 @@ class QuTag(LabDevice):
         self._first_tag = NOT_RECORDED
         self._api: QuTagApi | None = None
         self._aborts = 0
+        self._abandoned = False
         self._aborts_when_submitted: int | None = None
 
     @property
@@ -191,11 +198,13 @@ class QuTag(LabDevice):
 
     def abort(self) -> None:
         """End the acquisitions that run or wait with an AcquisitionError, within one poll; from any thread."""
+        self._abandoned = False
         self._aborts += 1
 
     def pause(self) -> None:
-        """Abort: after the pause the point is taken again."""
-        self.abort()
+        """Give up the acquisitions that run or wait, without a failure: after the pause the point is taken again."""
+        self._abandoned = True
+        self._aborts += 1
 
     def stop(self, *, success: bool = False) -> None:
         """Abort."""
@@ -278,7 +287,8 @@ class QuTag(LabDevice):
 
     def _check_wanted(self, tally: Tally, aborts: int, status: TaskStatus | None) -> None:
         if self._aborts != aborts:
-            raise AcquisitionError(f"{self.label}: acquisition aborted {tally}")
+            kind = Abandoned if self._abandoned else AcquisitionError
+            raise kind(f"{self.label}: acquisition aborted {tally}")
         if status is not None and status.done:
             raise AcquisitionError(f"{self.label}: nobody waits for the acquisition any longer, {tally}")
 

@@ -94,7 +94,7 @@ def put(
     group: h5py.Group, key: object, value: Any, declared: Mapping[str, Any] | None = None
 ) -> h5py.Dataset:
     """One value, of whatever type, as a dataset with the unit that its data key declares."""
-    column = Column(declared or {})
+    column = Column(declared or {"dtype": "string"})
     column.include(value)
     kind = column.type(1)
     name = node_name(key, group)

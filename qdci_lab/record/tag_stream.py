@@ -107,7 +107,9 @@ class TagStream:
             if not self.kept:
                 return
             if self._unwritten:
-                raise RecordError(f"{self._unwritten} tags of {self.time_key} came while its stream was not declared")
+                raise RecordError(
+                    f"{self._unwritten} tags of {self.time_key} came while its stream was not declared"
+                )
             stop = self._count if index is None else min(index, self._count)
             if stop <= self._announced:
                 return

@@ -59,7 +59,7 @@ def pieces_of(group: h5py.Group) -> list[Piece]:
     indices, rows = (
         [int(value) for value in np.asarray(group.attrs[name])] for name in (PIECE_INDEX, PIECE_ROW)
     )
-    stops = [*rows[1:], len(dataset_at(group, "time"))]
+    stops = [*rows, len(dataset_at(group, "time"))][1:]
     return [Piece(index, row, stop - row) for index, row, stop in zip(indices, rows, stops, strict=True)]
 
 

@@ -1,0 +1,195 @@
+"""The control server: lab time, the switches of the simulated devices, and the time tagger's tags.
+
+One JSON object a line each way; a reply with "binary": n is followed by n raw bytes. A request that cannot
+be met is answered with {"error": reason}; the connection goes on.
+"""
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from qdci_lab.errors import LabError
+from sim_devices.firmware.qutag import Qutag
+from sim_devices.server.tcp import TcpListener
+from sim_devices.twin.lab_time import LabTime
+
+_MORE = getattr(socket, "MSG_MORE", 0)
+
+
+class RequestRefused(LabError):
+    """A request that makes no sense at this bench, or not now."""
+
+
+@dataclass
+class TaggerPort:
+    """A time tagger as the control server sees it; `boots` counts how often it was switched on."""
+
+    tagger: Qutag
+    connected: bool = True
+    boots: int = 1
+
+    def switch(self, *, on: bool) -> None:
+        """Plug the tagger in or out; without power its input is off."""
+        if self.connected and not on:
+            self.tagger.switch_input(on=False)
+        self.boots += on and not self.connected
+        self.connected = on
+
+
+class ControlledBench(Protocol):
+    """What the control server needs of a bench."""
+
+    @property
+    def lab_time(self) -> LabTime:
+        """The bench's clock."""
+        ...
+
+    def hello(self) -> Mapping[str, object]:
+        """Who we are and which devices there are."""
+        ...
+
+    def tagger(self, device: str) -> TaggerPort:
+        """The time tagger of this name. Raises RequestRefused if there is none."""
+        ...
+
+    def stop_device(self, name: str) -> str:
+        """Take a device off the wire; returns its address. Raises RequestRefused if there is none."""
+        ...
+
+    def start_device(self, name: str) -> str:
+        """Put a device back on the wire; returns its address. Raises RequestRefused if there is none."""
+        ...
+
+    def ask_to_stop(self) -> None:
+        """Let whoever serves the bench know that it should end."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Reply:
+    head: Mapping[str, object]
+    body: tuple[memoryview, ...] = ()
+    afterwards: Callable[[], None] | None = None
+    """What is done when the reply has been sent."""
+
+
+class ControlServer:
+    """Serves a bench on 127.0.0.1 to any number of clients."""
+
+    def __init__(self, bench: ControlledBench, *, port: int = 0) -> None:
+        self._bench = bench
+        self._listener = TcpListener(self._serve, port=port, name="control")
+        self._operations: Mapping[str, Callable[[Mapping[str, object]], _Reply]] = {
+            "hello": self._hello,
+            "now": self._now,
+            "advance": self._advance,
+            "tagger": self._tagger,
+            "stop_device": self._stop_device,
+            "start_device": self._start_device,
+            "shutdown": self._shutdown,
+        }
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._listener.port}"
+
+    def start(self) -> None:
+        """Answer clients from now on."""
+        self._listener.start()
+
+    def close(self) -> None:
+        """Hang up on all clients."""
+        self._listener.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as requests:
+            for line in requests:
+                reply = self._answer(line)
+                head = json.dumps(reply.head).encode() + b"\n"
+                connection.sendall(head, _MORE if reply.body else 0)
+                for part, more in zip(reply.body, (_MORE,) * (len(reply.body) - 1) + (0,), strict=False):
+                    connection.sendall(part, more)
+                if reply.afterwards is not None:
+                    reply.afterwards()
+
+    def _answer(self, line: bytes) -> _Reply:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise RequestRefused("a request is a JSON object")
+            operation = self._operations.get(str(request.get("op")))
+            if operation is None:
+                raise RequestRefused(
+                    f"no operation {request.get('op')!r}; there are {', '.join(self._operations)}"
+                )
+            return operation(request)
+        except (LabError, ValueError) as error:
+            return _Reply({"error": str(error)})
+
+    def _hello(self, request: Mapping[str, object]) -> _Reply:
+        del request
+        return _Reply(self._bench.hello())
+
+    def _now(self, request: Mapping[str, object]) -> _Reply:
+        del request
+        return _Reply({"now_ps": self._bench.lab_time.now_ps()})
+
+    def _advance(self, request: Mapping[str, object]) -> _Reply:
+        by_ps = _integer(request, "by_ps")
+        if by_ps < 0:
+            raise RequestRefused("lab time does not go back")
+        return _Reply({"now_ps": self._bench.lab_time.advance_by(by_ps)})
+
+    def _stop_device(self, request: Mapping[str, object]) -> _Reply:
+        return _Reply({"address": self._bench.stop_device(_text(request, "device"))})
+
+    def _start_device(self, request: Mapping[str, object]) -> _Reply:
+        return _Reply({"address": self._bench.start_device(_text(request, "device"))})
+
+    def _shutdown(self, request: Mapping[str, object]) -> _Reply:
+        del request
+        return _Reply({}, afterwards=self._bench.ask_to_stop)
+
+    def _tagger(self, request: Mapping[str, object]) -> _Reply:
+        """Calls: "input", "read" (optionally up to "until_ps"), "state". With "boot" it must still be the same one."""
+        device, call = _text(request, "device"), _text(request, "call")
+        port = self._bench.tagger(device)
+        if not port.connected or request.get("boot", port.boots) != port.boots:
+            raise RequestRefused(f"device {device} is not connected")
+        if call == "read":
+            return self._read(port.tagger, request)
+        head: dict[str, object] = {"boot": port.boots}
+        if call == "input":
+            port.tagger.switch_input(on=request.get("on") is True)
+        elif call == "state":
+            head |= {"serial_number": port.tagger.serial_number, "device_id": port.tagger.device_id}
+        else:
+            raise RequestRefused(f"a tagger has no call {call!r}; there are input, read, state")
+        return _Reply({"now_ps": self._bench.lab_time.now_ps(), **head})
+
+    def _read(self, tagger: Qutag, request: Mapping[str, object]) -> _Reply:
+        now_ps = self._bench.lab_time.now_ps()
+        until_ps = min(now_ps, _integer(request, "until_ps")) if "until_ps" in request else now_ps
+        times, channels = tagger.read(until_ps)
+        times, channels = np.ascontiguousarray(times, dtype="<i8"), np.ascontiguousarray(channels, dtype="u1")
+        body = (times.data.cast("B"), channels.data.cast("B")) if times.size else ()
+        return _Reply({"now_ps": now_ps, "count": times.size, "binary": times.nbytes + channels.nbytes}, body)
+
+
+def _integer(request: Mapping[str, object], key: str) -> int:
+    value = request.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestRefused(f"{key} must be a whole number, not {value!r}")
+    return value
+
+
+def _text(request: Mapping[str, object], key: str) -> str:
+    value = request.get(key)
+    if not isinstance(value, str):
+        raise RequestRefused(f"{key} must be a name, not {value!r}")
+    return value

@@ -1,0 +1,35 @@
+"""The kinds of component that a twin.toml may name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sim_devices.twin.component import Component
+from sim_devices.twin.components.amplifier import Amplifier
+from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
+from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
+from sim_devices.twin.components.multicore_fibre import MulticoreFibre
+from sim_devices.twin.components.optical_switch import OpticalSwitch
+from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
+from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
+from sim_devices.twin.components.sources import CwLaser, PulsedLaser, WaveformSource
+
+COMPONENTS: Mapping[str, type[Component[Any]]] = {
+    "amplifier": Amplifier,
+    "attenuator": Attenuator,
+    "coupler": Coupler,
+    "cw_laser": CwLaser,
+    "intensity_modulator": IntensityModulator,
+    "multicore_fibre": MulticoreFibre,
+    "optical_filter": OpticalFilter,
+    "optical_switch": OpticalSwitch,
+    "polarization_controller": PolarizationController,
+    "polarization_decoder": PolarizationDecoder,
+    "polarization_modulator": PolarizationModulator,
+    "power_sensor": PowerSensor,
+    "pulsed_laser": PulsedLaser,
+    "single_photon_detectors": SinglePhotonDetectors,
+    "splitter": Splitter,
+    "time_tagger": TimeTagger,
+    "waveform_source": WaveformSource,
+}
+"""Type name in twin.toml -> class."""

@@ -1,0 +1,133 @@
+"""From light to time tags: an array of free-running single-photon detectors, and the time tagger behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Interval, Len
+
+from qdci_lab.units import photon_energy_j
+from sim_devices.twin.component import CLICKS, OPTICAL, Component, Needs, Ports, Signal, optical
+from sim_devices.twin.electrical import ClickProcess
+from sim_devices.twin.light import NOISE_WAVELENGTH_M, Light
+from sim_devices.twin.streams import KeyedStream
+from sim_devices.twin.timeline import Settings
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+INPUTS = ("1", "2", "3", "4")
+
+
+@dataclass(frozen=True)
+class SinglePhotonDetectorsParameters:
+    """Alike detectors, not gated. The bounds keep output pulses in the order of the avalanches."""
+
+    number: Annotated[int, Interval(ge=1, le=4)]
+    efficiency: Share
+    """At nominal bias."""
+    dark_rate_hz: Annotated[float, Ge(0)]
+    """Each, at nominal bias and temperature."""
+    dead_time_ns: Annotated[float, Interval(ge=25, le=1e6)]
+    afterpulse_probability: Annotated[float, Interval(ge=0, le=0.5)]
+    afterpulse_time_us: Annotated[float, Interval(ge=0.01, le=2)]
+    jitter_ps: Annotated[float, Interval(ge=0, le=1000)]
+    latency_ns: Annotated[float, Interval(ge=10, le=1000)] = 20.0
+    nominal_bias_v: float = 1.0
+    breakdown_bias_v: float = 0.0
+    nominal_temperature_c: float = -50.0
+    dark_doubling_c: Annotated[float, Gt(0)] = 8.0
+    """Warming that doubles the dark rate."""
+    pulse_height_v: Annotated[float, Gt(0)] = 0.2
+    """Avalanche pulses do not cross a discriminator threshold above this."""
+
+
+class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
+    """Efficiency and dark rate grow linearly with the bias above breakdown, and are nominal at the nominal bias."""
+
+    Parameters = SinglePhotonDetectorsParameters
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"count_rate_hz"})
+
+    def __init__(self, parameters: SinglePhotonDetectorsParameters, stream: KeyedStream) -> None:
+        super().__init__(parameters, stream)
+        numbers = INPUTS[: parameters.number]
+        self.inputs = dict.fromkeys(numbers, OPTICAL)
+        self.outputs = dict.fromkeys(numbers, CLICKS)
+        self.defaults = {
+            "bias_v": parameters.nominal_bias_v,
+            "threshold_v": parameters.pulse_height_v / 2.0,
+            "temperature_c": parameters.nominal_temperature_c,
+            "enabled": True,
+        }
+
+    def needs(self, output: str, settings: Settings) -> Needs:
+        """Each detector has its own fibre."""
+        del settings
+        return Needs((output,), (output,))
+
+    def propagate(
+        self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
+    ) -> Mapping[str, Signal]:
+        """The law of each detector's clicks; none of one that is disabled."""
+        if not settings.flag("enabled") or settings.number("threshold_v") > self.parameters.pulse_height_v:
+            return {}
+        return {port: self._process(port, optical(inputs, port), settings) for port in wanted}
+
+    def _process(self, port: str, light: Light, settings: Settings) -> ClickProcess:
+        own = self.parameters
+        overvoltage = self._overvoltage(settings)
+        efficiency = min(1.0, own.efficiency * overvoltage)
+        noise_hz = efficiency * (
+            sum(line.power_w / photon_energy_j(line.wavelength_m) for line in light.lines)
+            + light.noise_power_w / photon_energy_j(NOISE_WAVELENGTH_M)
+        )
+        warming = (settings.number("temperature_c") - own.nominal_temperature_c) / own.dark_doubling_c
+        train = light.train
+        return ClickProcess(
+            stream=self.stream.child(port),
+            train=train,
+            pulse_hazards=efficiency * train.mean_photons if train is not None else np.zeros(1),
+            noise_hz=noise_hz,
+            dark_hz=own.dark_rate_hz * overvoltage * 2.0**warming,
+            dead_ps=round(own.dead_time_ns * 1e3),
+            afterpulse_probability=own.afterpulse_probability,
+            afterpulse_ps=own.afterpulse_time_us * 1e6,
+            jitter_ps=float(np.hypot(own.jitter_ps, train.duration_ps))
+            if train is not None
+            else own.jitter_ps,
+            latency_ps=own.latency_ns * 1e3,
+        )
+
+    def _overvoltage(self, settings: Settings) -> float:
+        """Bias beyond breakdown as a share of the nominal one, not below zero."""
+        own = self.parameters
+        nominal_v = own.nominal_bias_v - own.breakdown_bias_v
+        return max(0.0, (settings.number("bias_v") - own.breakdown_bias_v) / nominal_v)
+
+    def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:
+        """`count_rate_hz`: expected clicks per second of the whole array."""
+        if quantity != "count_rate_hz":
+            return super().sense(quantity, ports, settings)
+        processes = [ports.output(port) for port in self.outputs]
+        return sum(process.click_hz for process in processes if isinstance(process, ClickProcess))
+
+
+@dataclass(frozen=True)
+class TimeTaggerParameters:
+    """Inputs of a time tagger with the cables that lead to them."""
+
+    channel_delays_ps: Annotated[tuple[Annotated[float, Interval(ge=1000, le=1e7)], ...], Len(1, 4)]
+    """From a detector's output to the tag, one per input; also says how many inputs there are."""
+    jitter_ps: Annotated[float, Interval(ge=0, le=100)] = 0.0
+    dead_time_ns: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
+
+
+class TimeTagger(Component[TimeTaggerParameters]):
+    """Tags the clicks at its inputs 1 to 4 in picoseconds of lab time; tags are read through `Twin.tagger`."""
+
+    Parameters = TimeTaggerParameters
+    DEFAULTS: ClassVar[Mapping[str, object]] = {"input_on": True}
+    outputs: Mapping[str, str] = {}
+
+    def __init__(self, parameters: TimeTaggerParameters, stream: KeyedStream) -> None:
+        super().__init__(parameters, stream)
+        self.inputs = dict.fromkeys(INPUTS[: len(parameters.channel_delays_ps)], CLICKS)

@@ -1,0 +1,119 @@
+import os
+import select
+import termios
+
+import pytest
+import serial
+
+from sim_devices.server.pty import PtyServer
+
+
+class Echo:
+    """Sends back what it gets, and a long text on demand."""
+
+    def feed(self, data: bytes) -> bytes:
+        return data.replace(b"L", b"0123456789" * 20_000)
+
+
+@pytest.fixture
+def server():
+    server = PtyServer(Echo)
+    server.start()
+    yield server
+    server.close()
+
+
+def test_every_byte_passes_both_ways(server):
+    everything = bytes(range(256)).replace(b"L", b"")
+    with serial.Serial(server.address, 9600, timeout=10) as port:
+        port.write(everything)
+        assert port.read(len(everything)) == everything
+
+
+def test_a_client_that_knows_nothing_of_terminals(server):
+    far = os.open(server.address, os.O_RDWR | os.O_NOCTTY)
+    os.write(far, b"\r\n\x03\x04\x11")
+    received = b""
+    while len(received) < 5:
+        received += os.read(far, 100)
+    os.close(far)
+    assert received == b"\r\n\x03\x04\x11"
+
+
+def test_clients_come_and_go(server):
+    for word in (b"one", b"two", b"three"):
+        with serial.Serial(server.address, 57600, timeout=10) as port:
+            port.write(word)
+            assert port.read(len(word)) == word
+
+
+def test_a_long_reply_waits_for_its_reader(server):
+    with serial.Serial(server.address, timeout=10) as port:
+        port.write(b"L!")
+        assert port.read(200_001) == b"0123456789" * 20_000 + b"!"
+
+
+def test_stopping_hangs_up(server):
+    with serial.Serial(server.address, timeout=10) as port:
+        port.write(b"a")
+        assert port.read(1) == b"a"
+        server.stop()
+        with pytest.raises((serial.SerialException, OSError)):
+            port.read(1)
+    assert not os.path.exists(server.address)
+    with pytest.raises(serial.SerialException):
+        serial.Serial(server.address)
+
+
+def test_the_address_is_the_same_when_clients_have_let_go(server):
+    address = server.address
+    server.stop()
+    server.start()
+    assert server.address == address
+    with serial.Serial(address, timeout=10) as port:
+        port.write(b"back")
+        assert port.read(4) == b"back"
+
+
+def test_the_address_is_found_again_behind_lower_numbers():
+    lower = os.openpty()
+    server = PtyServer(Echo)
+    server.start()
+    address = server.address
+    os.close(lower[0])
+    os.close(lower[1])
+    server.stop()
+    server.start()
+    assert server.address == address
+    server.close()
+
+
+def test_while_a_client_holds_the_dead_terminal_the_address_is_another_one(server):
+    address = server.address
+    far = os.open(address, os.O_RDWR | os.O_NOCTTY)
+    server.stop()
+    server.start()
+    assert server.address != address
+    assert select.select([far], [], [], 10)[0]  # the end is there to be read
+    os.close(far)
+    with serial.Serial(server.address, timeout=10) as port:
+        port.write(b"new")
+        assert port.read(3) == b"new"
+
+
+def test_the_terminal_is_raw(server):
+    far = os.open(server.address, os.O_RDWR | os.O_NOCTTY)
+    attributes = termios.tcgetattr(far)
+    os.close(far)
+    assert attributes[3] & (termios.ECHO | termios.ICANON | termios.ISIG) == 0
+    assert attributes[1] & termios.OPOST == 0
+
+
+def test_starting_and_stopping_twice_does_nothing(server):
+    server.start()
+    server.stop()
+    server.stop()
+    server.start()
+    with serial.Serial(server.address, timeout=10) as port:
+        port.write(b"a")
+        assert port.read(1) == b"a"
