@@ -110,10 +110,11 @@ def _cost(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenera
     """The sum of both bases' error rates at these angles."""
     yield from _turn_to(link, descent, angles)
     yield from trigger_in_turn([link])
-    reading = yield from read_together([link, link.polarization_controller], stream=STREAM)
+    measured = [link.qber_z, link.qber_x, link.n_z, link.n_x, link.polarization_controller]
+    reading = yield from read_together(measured, stream=STREAM)
     if not reading:  # a dry run measures nothing
         return 0.0
-    return sum(float(reading[f"{link.name}_{key}"]["value"]) for key in ("qber_z", "qber_x"))
+    return sum(float(reading[signal.name]["value"]) for signal in (link.qber_z, link.qber_x))
 
 
 def _turn_to(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenerator[None]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 from bluesky.protocols import Reading
 from event_model import DataKey
-from ophyd import Device
+from ophyd import Device, Kind
 from ophyd.utils import InvalidState
 
 from qdci_lab.clock import Clock, WallClock
@@ -173,6 +173,11 @@ class LabDevice(Device):
     def describe_configuration(self) -> dict[str, DataKey]:
         """Type, shape and unit of what `read_configuration` returns."""
         return cast("dict[str, DataKey]", super().describe_configuration())
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether all that an event takes of the device can be read, or must be triggered first."""
+        return all(signal.is_measured for signal in self.quantities() if signal.kind & Kind.normal)
 
     def trigger(self) -> TaskStatus:
         """Measure every quantity anew."""

@@ -24,7 +24,9 @@ def prompt_namespace(session: Session) -> dict[str, Any]:
     callback.disable_plots()  # drawing takes longer than a point; the figure comes from the file
     engine.subscribe(callback)
     engine.waiting_hook = ProgressBarManager()
-    supplement = SupplementalData(baseline=list(session.devices.values()))
+    supplement = SupplementalData(
+        baseline=[device for device in session.devices.values() if device.is_measured]
+    )
     engine.preprocessors.append(supplement)
     return {
         "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": supplement, "recorder": recorder,

@@ -94,7 +94,7 @@ class Session:
 
     def run_engine(self) -> tuple[Any, Recorder]:
         """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock."""
-        engine = RunEngine({}, call_returns_result=True)
+        engine = RunEngine({})
         engine.preprocessors.append(self.with_metadata)
         engine.register_command("sleep", self._sleep)
         recorder = Recorder(self.directory)

@@ -120,6 +120,15 @@ class MeasuredSignal(Signal):
         """What was last measured, without I/O; None before the first time."""
         return self._readback
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a value to read."""
+        return self._measured_s is not None
+
+    def _check_measured(self) -> None:
+        if not self.is_measured:
+            raise AcquisitionError(f"{self.name} has not been measured yet: trigger its device first")
+
     def refresh(self) -> Any:
         """Ask the instrument; only its worker calls this."""
         if self._ask is None:
@@ -149,12 +158,12 @@ class MeasuredSignal(Signal):
 
     def read(self) -> dict[str, dict[str, Any]]:
         """What was last measured, without I/O."""
-        if self._measured_s is None:
-            raise AcquisitionError(f"{self.name} has not been measured yet: trigger its device first")
+        self._check_measured()
         return {self.name: {"value": self._readback, "timestamp": self._measured_s}}
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Type, shape, unit, precision and limits, without I/O."""
+        """Type, shape, unit, precision and limits, without I/O; the first measurement decides type and shape."""
+        self._check_measured()
         key: dict[str, Any] = {"source": f"instrument:{self.name}", **_type_of(self._readback)}
         if self.quantity is not None:
             key["units"] = self.quantity.units

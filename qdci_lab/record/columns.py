@@ -110,6 +110,11 @@ class Column:
         return max(-self._lowest, self._highest) <= _EXACT_IN_FLOAT
 
 
+def storable(text: str) -> str:
+    """The text with what HDF5 cannot hold (zero bytes, lone surrogates) written as escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
 def _integer_type(lowest: int, highest: int) -> np.dtype:
     for dtype in (np.dtype(np.int64), np.dtype(np.uint64)):
         if np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
@@ -133,7 +138,14 @@ def _as_array(value: Any) -> np.ndarray | None:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return str(value) if isinstance(value, str) else json.dumps(value, default=_plain)
+    return storable(str(value) if isinstance(value, str) else json.dumps(_named(value), default=_plain))
+
+
+def _named(value: Any) -> Any:
+    """For JSON, whose keys are text."""
+    if isinstance(value, dict):
+        return {str(key): _named(item) for key, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:

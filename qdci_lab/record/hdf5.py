@@ -25,11 +25,12 @@ from qdci_lab.record.layout import (
     PLOT,
     RECORD,
     dataset_at,
-    group_at,
+    events_group,
     new_group,
+    node_name,
+    one_value,
     put,
     put_mapping,
-    stream_node,
 )
 from qdci_lab.record.plot import Plot, default_plot
 from qdci_lab.record.survey import Survey
@@ -124,11 +125,10 @@ def _write_head(file: h5py.File, survey: Survey) -> h5py.Group:
     entry = new_group(file, ENTRY, "NXentry")
     start = dict(survey.start)
     for key in ("source", "seed"):
-        if isinstance(start.get(key), str | int):
-            entry.attrs[key] = start[key]
-    put(
-        entry, "title", " ".join(str(start[key]) for key in ("plan_name", "scan_id") if key in start) or "run"
-    )
+        if key in start:
+            entry.attrs[key] = one_value(start[key])
+    words = [str(start[key]) for key in ("plan_name", "scan_id") if key in start]
+    put(entry, "title", " ".join(words) or "run")
     put(entry, "entry_identifier_uuid", start["uid"])
     put(entry, "start_time", _iso(start["time"]))
     if survey.stop:
@@ -170,16 +170,16 @@ def _write_plot(entry: h5py.Group, plot: Plot | None) -> None:
     """NXdata of soft links into the stream; without a column to plot against, the time of the event."""
     if plot is None:
         return
-    stream = f"/{ENTRY}/{stream_node(plot.stream)}"
-    columns = {dataset.attrs.get("data_key", name): name for name, dataset in group_at(entry, stream).items()}
+    stream = events_group(entry, plot.stream)
+    columns = {dataset.attrs.get("data_key", name): name for name, dataset in stream.items()}
     data = new_group(entry, PLOT, "NXdata")
     for key in plot.y:
-        data[columns[key]] = h5py.SoftLink(f"{stream}/{columns[key]}")
+        data[columns[key]] = h5py.SoftLink(f"{stream.name}/{columns[key]}")
     for key, error in plot.errors.items():
-        data[f"{columns[key]}_errors"] = h5py.SoftLink(f"{stream}/{columns[error]}")
-    axis = columns[plot.x] if plot.x else "time"
+        data[f"{columns[key]}_errors"] = h5py.SoftLink(f"{stream.name}/{columns[error]}")
+    axis = columns[plot.x] if plot.x else node_name("time", data)
     if axis not in data:
-        data[axis] = h5py.SoftLink(f"{stream}/{axis}" if plot.x else f"{stream}/event/time")
+        data[axis] = h5py.SoftLink(f"{stream.name}/{axis}" if plot.x else f"{stream.name}/event/time")
     data.attrs["signal"] = columns[plot.y[0]]
     data.attrs["axes"] = [axis]
     if len(plot.y) > 1:

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from qdci_lab.errors import RecordError
-from qdci_lab.record.columns import TEXT, Column
+from qdci_lab.record.columns import TEXT, Column, storable
 
 ENTRY = "entry"
 PLOT = "data"
@@ -47,7 +47,7 @@ def stream_node(stream: str) -> str:
 
 def node_name(key: object, taken: Iterable[str] = ()) -> str:
     """A key as the name of a node: HDF5 takes neither a slash nor a lone dot, and each name once."""
-    name = str(key).replace("/", "|").replace("\0", "|") or "_"
+    name = storable(str(key)).replace("/", "|") or "_"
     name = name.replace(".", "_") if name in {".", ".."} else name
     while name in taken:
         name += "_"
@@ -90,16 +90,27 @@ def new_column(group: h5py.Group, name: str, dtype: np.dtype, shape: tuple[int, 
     )
 
 
+def events_group(entry: h5py.Group, stream: str) -> h5py.Group:
+    """The group of a stream's events: under its name, or beside its tags if it has those too."""
+    node = stream_node(stream)
+    beside = node in entry and group_at(entry, node).attrs["NX_class"] == "NXevent_data"
+    return group_at(entry, f"{node}_events" if beside else node)
+
+
+def one_value(value: Any) -> Any:
+    """A value, of whatever type, as HDF5 can hold it."""
+    column = Column({"dtype": "string"})
+    column.include(value)
+    return column.type(1).array([value])[0]
+
+
 def put(
     group: h5py.Group, key: object, value: Any, declared: Mapping[str, Any] | None = None
 ) -> h5py.Dataset:
     """One value, of whatever type, as a dataset with the unit that its data key declares."""
-    column = Column(declared or {"dtype": "string"})
-    column.include(value)
-    kind = column.type(1)
-    name = node_name(key, group)
-    row = kind.array([value])[0]
-    dataset = group.create_dataset(name, data=row, dtype=TEXT_TYPE if kind.dtype == TEXT else kind.dtype)
+    row = one_value(value)
+    dtype = TEXT_TYPE if isinstance(row, str) else row.dtype
+    dataset = group.create_dataset(node_name(key, group), data=row, dtype=dtype)
     describe(dataset, key, declared or {})
     return dataset
 
@@ -116,8 +127,8 @@ def put_mapping(group: h5py.Group, mapping: Mapping[Any, Any]) -> None:
 def describe(dataset: h5py.Dataset, key: object, declared: Mapping[str, Any]) -> None:
     """Attributes that a data key gives its column: units, source, and the key where the name had to differ."""
     if declared.get("units") is not None:
-        dataset.attrs["units"] = str(declared["units"])
+        dataset.attrs["units"] = storable(str(declared["units"]))
     if declared.get("source"):
-        dataset.attrs["source"] = str(declared["source"])
+        dataset.attrs["source"] = storable(str(declared["source"]))
     if dataset.name is None or dataset.name.rpartition("/")[2] != key:
-        dataset.attrs["data_key"] = str(key)
+        dataset.attrs["data_key"] = storable(str(key))

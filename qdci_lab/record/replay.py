@@ -19,7 +19,7 @@ from qdci_lab.record.digest import check_digests, checked_tag_blocks
 from qdci_lab.record.encoding import decode_name
 from qdci_lab.record.hdf5 import survey_of
 from qdci_lab.record.journal import Document, FrameReader, JournalReader, document_of
-from qdci_lab.record.layout import DOCUMENTS, ENTRY, RECORD, dataset_at, group_at, stream_node
+from qdci_lab.record.layout import DOCUMENTS, ENTRY, RECORD, dataset_at, events_group, group_at, stream_node
 from qdci_lab.record.survey import RowReader
 from qdci_lab.record.tags import pieces_of, segments_of
 from qdci_lab.record.time_tags import TagBlock, TagSegmentReader
@@ -206,8 +206,7 @@ def _open(path: Path) -> h5py.File:
 def _table_of_file(path: Path, stream: str) -> dict[str, np.ndarray]:
     with _open(path) as file:
         entry = group_at(file, ENTRY)
-        node = stream_node(stream)
-        group = group_at(entry, f"{node}_events" if f"{node}_events" in entry else node)
+        group = events_group(entry, stream)
         event = group_at(group, "event")
         table = {name: dataset_at(event, name)[:] for name in ("seq_num", "time")}
         for name, dataset in group.items():

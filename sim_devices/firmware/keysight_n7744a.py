@@ -1,8 +1,9 @@
 """Keysight N7744A: a four-port optical power meter, one port per slot.
 
-Reference: Keysight N77xx Series Programming Guide, chapter 4, "Measurement Functions"; range -80 to +10 dBm.
+Reference: Keysight N77xx Series Programming Guide, chapter 4, "Measurement Functions"; range -80 to +10 dBm, averaging
+1 us to 10 s (data sheet).
 
-Assumed, because the guide does not say it: averaging 2 ms to 10 s, 0.1 s after *RST; wavelengths 1250 to 1650 nm; *RST
+Assumed, because the guide does not say it: averaging 0.1 s after *RST; wavelengths 1250 to 1650 nm; *RST
 in dBm, autoranging and measuring continuously; a calibration in dB adds to the reading; setting a range ends
 autoranging; above twice the range's nominal power the answer is +3.40282347E+038; readings end at a noise floor of
 -90 dBm, and what lies between it and -80 dBm is still answered; zeroing takes 5 s.
@@ -42,7 +43,7 @@ from sim_devices.twin.handle import ComponentHandle
 OVERRANGE_W = 3.40282347e38
 ZEROING_S = 5.0
 ABSOLUTE = 255
-AVERAGING_S = stat_limits(2e-3, 10.0, 0.1)
+AVERAGING_S = stat_limits(1e-6, 10.0, 0.1)
 WAVELENGTH_M = stat_limits(
     1250e-9, 1650e-9, 1450e-9
 )  # DEFault is the middle of the range, not the *RST value

@@ -21,7 +21,7 @@ GUESSES_PER_SLOT = 4
 MAXIMUM_SIGMAS = 9.0
 """Jitter is cut off here (2e-19 of a normal distribution), so that outputs can be put in order in finite time."""
 
-DEAD_UNTIL, REDRAW_FROM, AFTERPULSES, CLICKS_LEFT = 0, 1, 2, 3
+DEAD_UNTIL, REDRAW_FROM, AFTERPULSES, CLICKS_LEFT, NOT_BEFORE = 0, 1, 2, 3, 4
 MAXIMUM_AFTERPULSES = 256
 """Far beyond the mean number pending: probability x decay constant / dead time, at most 40 within the bounds."""
 
@@ -64,7 +64,8 @@ class ClickState(NamedTuple):
 
     marks: NDArray[np.int64]
     """End of the dead time; where to draw the next candidate from (-1: it is drawn); number of pending afterpulses;
-    number of clicks without an afterpulse before the next one with it (-1: to be drawn).
+    number of clicks without an afterpulse before the next one with it (-1: to be drawn); where a candidate was last
+    drawn from, which it cannot precede whatever rounding does.
     """
     ahead: NDArray[np.float64]
     """Shape (1,): cumulative hazard of the next candidate since the anchor."""
@@ -74,7 +75,7 @@ class ClickState(NamedTuple):
 
 def fresh_state(from_ps: int) -> ClickState:
     """A detector that has been at rest until `from_ps`."""
-    marks = np.array([from_ps, from_ps, 0, -1], dtype=np.int64)
+    marks = np.array([from_ps, from_ps, 0, -1, from_ps], dtype=np.int64)
     return ClickState(marks, np.zeros(1), np.zeros(MAXIMUM_AFTERPULSES, dtype=np.int64))
 
 
@@ -156,9 +157,11 @@ def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origin
             photo_ps, known = FAR_PS, False
             if marks[REDRAW_FROM] < limit_ps:
                 ahead[0] = hazard_at(table, anchor, marks[REDRAW_FROM]) + generator.standard_exponential()
+                marks[NOT_BEFORE] = marks[REDRAW_FROM]
                 marks[REDRAW_FROM] = -1
         if marks[REDRAW_FROM] < 0 and not known:
             photo_ps, share = time_of(table, anchor, ahead[0])
+            photo_ps = max(photo_ps, marks[NOT_BEFORE])
             known = True
         by_afterpulse = marks[AFTERPULSES] > 0 and pending[0] <= photo_ps
         time_ps = pending[0] if by_afterpulse else photo_ps

@@ -15,12 +15,14 @@ def test_click_patterns_of_four_detectors_follow_the_exact_joint_distribution():
     """Each slot that all four meet alive is independent: J(state, clicks) = product of q or 1 - q (chi-squared)."""
     bench = JiBench(
         random_pattern(1024),
-        detectors={"dark_rate_hz": 0.0, "afterpulse_probability": 0.0, "dead_time_ns": 25.0},
+        detectors={"dark_rate_hz": 0.0, "afterpulse_probability": 0.0, "dead_time_ns": 32.0},
         tagger={"channel_delays_ps": (21250.0, 21430.0, 20980.0, 21120.0), "dead_time_ns": 0.0},
     )
     bench.twin.handle("alice_voa").apply(attenuation_db=8.0)
     slots = 3_000_000
     times_ps, channels = bench.read(slots * 1e-8)
+    for channel in (1, 2, 3, 4):  # pulses alone: after 32 ns of dead time the next can come after 40 ns
+        assert np.diff(times_ps[channels == channel]).min() > 40_000 - 2_000
     process = bench.process("1")
     assert process.train is not None
     delays_ps = np.array([21250.0, 21430.0, 20980.0, 21120.0]) + process.latency_ps + process.train.delay_ps
@@ -30,7 +32,7 @@ def test_click_patterns_of_four_detectors_follow_the_exact_joint_distribution():
     clicked[channels[inside] - 1, slot[inside]] = True
     any_click = np.logical_or.reduce(clicked, axis=0)
     alive = np.full(slots, True)
-    for lag in (1, 2):
+    for lag in (1, 2, 3):
         alive[lag:] &= ~any_click[:-lag]
     alive[:10] = alive[-5000:] = False
     state = process.train.slots[np.arange(slots) % 1024]
@@ -99,6 +101,17 @@ def test_afterpulses_follow_their_click_with_the_given_probability_and_delay():
     # another click in between hides the mother of 2 % of the afterpulses, and those of 8 decay constants are cut
     assert delays_ps.mean() == pytest.approx(1e6, rel=0.03)
     assert delays_ps.min() > -200
+
+
+def test_rates_do_not_depend_on_how_often_something_changes():
+    """A drift step a millisecond, two clicks between steps: the way to the next click is carried over each of them."""
+    bench = JiBench(
+        fibre={"drift_step_s": 0.001, "drift_rad_per_sqrt_s": 0.001},
+        detectors={"dark_rate_hz": 2000.0, "afterpulse_probability": 0.0},
+    )
+    bench.twin.handle("alice_voa").apply(shutter_open=False)
+    times_ps, _ = bench.read(1.0)
+    assert abs(len(times_ps) - 8000) < stats.norm.isf(FALSE_ALARM / 2) * 8000**0.5
 
 
 def test_dark_counts_are_spread_evenly_over_the_slot():

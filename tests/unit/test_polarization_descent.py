@@ -55,8 +55,9 @@ def run(bench: Bench, descent: Descent) -> float:
     """Answer the plan's messages as a RunEngine would."""
     voltages = Named("voltages", limits=(-5.0, 5.0))
     controller = Named("controller", voltages=voltages)
+    rates = {key: Named(f"link_{key}") for key in ("qber_z", "qber_x", "n_z", "n_x")}
     link = Named(
-        "link", polarization_controller=controller,
+        "link", polarization_controller=controller, **rates,
         detections=Named("detections"), max_duration=Named("max_duration"), reuse_lock=Named("reuse_lock"),
     )  # fmt: skip
     plan = align_polarization(link, descent)
@@ -70,7 +71,7 @@ def run(bench: Bench, descent: Descent) -> float:
         if message.command == "set" and message.obj is voltages:
             bench.volts = np.asarray(message.args[0])
         elif message.command == "read":
-            answer = bench.measured() if message.obj is link else {}
+            answer = {key: value for key, value in bench.measured().items() if key == message.obj.name}
 
 
 @pytest.mark.parametrize("seed", range(8))

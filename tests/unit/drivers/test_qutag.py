@@ -513,8 +513,17 @@ def test_abort_ends_within_one_poll(connected: Connected, library: Tdcbase, cloc
     assert not library.input_on
 
 
-@pytest.mark.parametrize("way", ["pause", "stop", "make_safe"])
-def test_pause_stop_and_safe_state_abort(connected: Connected, clock: HandClock, way: str) -> None:
+def test_what_a_pause_gives_up_is_no_failure(connected: Connected, clock: HandClock) -> None:
+    tagger = connected()
+    clock.on_sleep = lambda number: tagger.pause() if number == 1 else None
+    status = tagger.trigger()
+    status.wait(10)
+    assert status.success
+    assert not tagger.count_rates.is_measured
+
+
+@pytest.mark.parametrize("way", ["stop", "make_safe"])
+def test_stop_and_safe_state_abort(connected: Connected, clock: HandClock, way: str) -> None:
     tagger = connected()
     clock.on_sleep = lambda number: getattr(tagger, way)() if number == 1 else None
     with pytest.raises(AcquisitionError, match="aborted"):

@@ -142,7 +142,7 @@ def test_the_calibration_adds_to_the_reading(line):
 @pytest.mark.parametrize(
     ("command", "reply"),
     [
-        (":SENS1:POW:ATIM 1ms", '-222, "Data out of range (StatParmTooSmall)"'),
+        (":SENS1:POW:ATIM 0.9us", '-222, "Data out of range (StatParmTooSmall)"'),
         (":SENS1:POW:ATIM 11", '-222, "Data out of range (StatParmTooLarge)"'),
         (":SENS1:POW:WAV 2um", '-222, "Data out of range (StatParmTooLarge)"'),
         (":SENS5:POW:WAV 1um", '-303, "Module slot empty or slot / channel invalid"'),

@@ -94,9 +94,9 @@ def test_no_counts_below_breakdown(line):
 
 def test_cooling_takes_lab_time(line, detectors):
     ask(line, "settemp -50")
-    assert float(ask(line, "temp?")) == pytest.approx(-40.0, abs=0.2)
+    assert float(ask(line, "temp?")) == pytest.approx(-40.0, abs=0.4)  # a ramp is made of steps
     detectors.lab_time.advance_by(5 * 10**12)
-    assert float(ask(line, "temp?")) == pytest.approx(-45.0, abs=0.2)
+    assert float(ask(line, "temp?")) == pytest.approx(-45.0, abs=0.4)
     detectors.lab_time.advance_by(6 * 10**12)
     assert float(ask(line, "temp?")) == -50.0
 

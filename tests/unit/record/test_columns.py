@@ -53,6 +53,8 @@ def test_values_get_the_type_that_holds_them_all(values: list, dtype: type, expe
         ([{"a": (1, 2)}], ['{"a": [1, 2]}']),
         ([b"x"], ["\"b'x'\""]),
         ([["a", "b"]], ['["a", "b"]']),
+        (["a\0b", "\udc80"], ["a\\x00b", "\\udc80"]),
+        ([{(1, 2): {3: None}}], ['{"(1, 2)": {"3": null}}']),
         ([[[1], [2, 3]]], ["[[1], [2, 3]]"]),
         ([np.array([2**63], np.uint64), np.array([-1])], [f"[{2**63}]", "[-1]"]),
     ],

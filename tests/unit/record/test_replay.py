@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from event_model import DocumentNames, compose_run, pack_event_page, schema_validators
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qdci_lab.errors import RecordError
@@ -132,8 +132,9 @@ def tag_file(
     return recorder.path, tagger
 
 
+texts = st.text(st.characters(exclude_categories=()), max_size=5)
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5),
+    st.none(), st.booleans(), st.integers(), st.floats(), texts, st.binary(max_size=5),
     st.tuples(st.integers(), st.text(max_size=2)), st.floats().map(np.float64), st.integers(0, 255).map(np.uint8),
     st.lists(st.integers(0, 9), max_size=3).map(np.array),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
@@ -148,8 +149,28 @@ streams = st.dictionaries(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(streams, st.dictionaries(st.text(max_size=4), values, max_size=4))
+dimensions = st.lists(
+    st.one_of(values, st.tuples(st.lists(st.sampled_from(["x", "time"])), st.just("primary"))), max_size=2
+)
+plots = st.fixed_dictionaries(
+    {}, optional={"x": st.sampled_from(["x", "time", 3]),
+                  "y": st.one_of(values, st.lists(st.sampled_from(["x", "event", 5]))),
+                  "errors": st.one_of(values, st.just({"x": "y/z", "event": 3}))}
+)  # fmt: skip
+metadata = st.builds(
+    lambda note, known: {"note": note, **known},
+    st.dictionaries(texts, values, max_size=4),
+    st.fixed_dictionaries({}, optional={
+        "plot": st.one_of(values, plots),
+        "hints": st.one_of(values, st.fixed_dictionaries({"dimensions": st.one_of(values, dimensions)})),
+        **dict.fromkeys(["source", "seed", "configuration_files", "plan_name", "scan_id"], values),
+    }),
+)  # fmt: skip
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(streams, metadata)
+@example({}, {"note": {"\0": "\0", "\udc80": ("\udc80", {(1, 2): 3}), "": None, ".": b"\0", "a/b": 2**70}})
 def test_any_run_comes_back_exactly_from_journal_and_file(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, list], metadata: dict[str, Any]
 ) -> None:

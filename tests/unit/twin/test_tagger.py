@@ -238,3 +238,20 @@ def test_instruments_may_speak_while_tags_are_read():
     assert time.now_ps() == 20 * MS
     assert np.all(np.diff(times_ps) >= 0)
     assert len(times_ps) == pytest.approx(0.02 * 1.35e6, rel=0.15)
+
+
+def test_classical_power_on_the_detectors_ends_in_saturation_not_in_a_hang():
+    bench = JiBench(filter={"isolation_db": 0.0})
+    bench.launch(15.0)
+    bench.twin.handle("switch").apply(connections={(1, 33), (3, 40)})
+    assert bench.process("1").noise_hz > 1e9
+    _, channels = bench.read(0.002)
+    for channel in (1, 2, 3, 4):
+        assert np.sum(channels == channel) == pytest.approx(0.002 / 105e-9, rel=0.02)
+
+
+def test_the_tagger_has_a_dead_time_of_its_own():
+    bench = JiBench(detectors={"dead_time_ns": 32.0}, tagger={"dead_time_ns": 300.0})
+    times_ps, channels = bench.read(0.01)
+    for channel in (1, 2, 3, 4):
+        assert 300_000 <= np.diff(times_ps[channels == channel]).min() < 350_000

@@ -1,0 +1,193 @@
+"""Every quantity that can be set: what is set is what the instrument then has, what cannot be set is not even said.
+
+Driver and simulated instrument are strangers to each other; values are drawn, signals are found in the drivers.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ophyd.utils import LimitError
+
+from drivers.optical_switch.polatis_6000 import Polatis6000
+from qdci_lab.config import load_testbed
+from qdci_lab.errors import AcquisitionError, LocalProtocolError
+from qdci_lab.signals import ControlledSignal
+
+TESTBED = load_testbed(Path(__file__).parents[2] / "configs" / "ji_mcf", "sim.toml")
+SIGNALS = [
+    (role, walk.dotted_name)
+    for role, spec in TESTBED.devices.items()
+    for walk in spec.driver.walk_components()
+    if issubclass(walk.item.cls, ControlledSignal)
+]
+CHOICES = {("classical.amplifier", "control_mode"), ("switch", "connections")}
+"""These have no limits, but values that there are."""
+
+NARROWER = {
+    ("bob.detectors", "bias_voltage"): (0.0, 100.0),
+    ("bob.detectors", "target_temperature"): (-80.0, 30.0),
+}
+"""The ranges of these are published by nobody. The simulated instrument has less than the driver allows."""
+
+WAIT_S = 30.0
+FLOAT = 1e-9
+few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+every_signal = pytest.mark.parametrize(("role", "attribute"), SIGNALS)
+every_limited_signal = pytest.mark.parametrize(
+    ("role", "attribute"), [signal for signal in SIGNALS if signal not in CHOICES]
+)
+
+
+@pytest.fixture(scope="module")
+def devices(session) -> Any:
+    """The devices, with waveforms loaded, without which the generator cannot play at any of its rates."""
+    session.devices["alice.awg"].set(session.link.waveforms()).wait(WAIT_S)
+    return session.devices
+
+
+def numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.sampled_from([low, high]) | st.floats(low, high)
+
+
+def beyond(low: float, high: float) -> st.SearchStrategy[float]:
+    below, above = st.floats(max_value=low, exclude_max=True), st.floats(min_value=high, exclude_min=True)
+    return below | above | st.just(math.nan)
+
+
+@st.composite
+def connections(draw: st.DrawFn, switch: Polatis6000) -> tuple[int, ...]:
+    """Some ingress ports, each to an egress port of its own."""
+    assert switch.size is not None
+    first, number = switch.size.ingress + 1, switch.size.egress
+    egress = draw(st.permutations(range(first, first + number)))
+    return tuple(port if draw(st.booleans()) else 0 for port in egress[: switch.size.ingress])
+
+
+def allowed(device: Any, signal: ControlledSignal, bounds: tuple[float, float]) -> st.SearchStrategy[Any]:
+    """Values that the signal takes, of the kind of its present one."""
+    present = signal.last
+    if isinstance(present, str):
+        return st.sampled_from(["ALC", "ACC"])
+    if isinstance(present, bool):
+        return st.sampled_from([0, 1, False, True])
+    if isinstance(device, Polatis6000):
+        return connections(device)
+    return st.tuples(*[numbers(*bounds)] * len(present)) if np.ndim(present) else numbers(*bounds)
+
+
+def refused(signal: ControlledSignal, present: Any) -> st.SearchStrategy[Any]:
+    """Values outside the limits; in an array one number is enough."""
+    if isinstance(present, bool):
+        return st.floats().filter(lambda value: value not in (0.0, 1.0))
+    outside = beyond(*signal.limits)
+    if not np.ndim(present):
+        return outside
+    places = st.integers(0, len(present) - 1)
+    return st.builds(lambda at, value: (*present[:at], value, *present[at + 1 :]), places, outside)
+
+
+def assert_near(signal: ControlledSignal, wanted: Any, found: Any) -> None:
+    """Within half of the instrument's step; text, switches and ports exactly."""
+    if signal.quantity is None or isinstance(found, bool):
+        assert found == wanted
+        return
+    slack = 0.5 * signal.quantity.resolution + FLOAT * np.abs(wanted)
+    assert np.shape(found) == np.shape(wanted)
+    assert np.all(np.abs(np.subtract(found, wanted)) <= slack), (wanted, found)
+
+
+def test_the_signals_are_found():
+    assert {role for role, _ in SIGNALS} == set(TESTBED.devices)
+    assert len(SIGNALS) >= 40
+
+
+@every_signal
+def test_what_is_set_is_what_the_instrument_has(devices, role, attribute):
+    device = devices[role]
+    signal = getattr(device, attribute)
+    before = signal.get()
+
+    @few
+    @given(value=allowed(device, signal, NARROWER.get((role, attribute), signal.limits)))
+    def set_and_ask(value: Any) -> None:
+        signal.set(value).wait(WAIT_S)
+        assert_near(signal, value, signal.last)
+        assert_near(signal, value, signal.get())
+
+    set_and_ask()
+    signal.set(before).wait(WAIT_S)
+
+
+@every_limited_signal
+def test_what_is_outside_the_limits_is_not_even_said(devices, log_of: Callable, role, attribute):
+    device = devices[role]
+    signal = getattr(device, attribute)
+    before = signal.get()
+    log = log_of(device)
+    log.clear()
+
+    @few
+    @given(value=refused(signal, before))
+    def try_to_set(value: Any) -> None:
+        with pytest.raises(LimitError):
+            signal.set(value)
+        assert len(log) == 0
+
+    try_to_set()
+    assert signal.get() == before
+
+
+@pytest.mark.parametrize("mode", ["", "alc", "AGC", "0", 0, None])
+def test_a_control_mode_that_is_none_is_not_even_said(devices, log_of, mode):
+    amplifier = devices["classical.amplifier"]
+    log_of(amplifier).clear()
+    with pytest.raises(LocalProtocolError, match="ALC, ACC"):
+        amplifier.control_mode.set(mode)
+    assert len(log_of(amplifier)) == 0
+
+
+@few
+@given(data=st.data())
+def test_connections_that_no_matrix_makes_are_not_even_said(devices, log_of, data):
+    switch = devices["switch"]
+    ports = list(data.draw(connections(switch)))
+    log_of(switch).clear()
+    at = data.draw(st.integers(0, len(ports) - 1))
+    port = data.draw(st.integers(max_value=-1) | st.integers(1, 32) | st.integers(min_value=65) | st.just(33.5))
+    twice = [33 if place in (at, (at + 1) % len(ports)) else 0 for place in range(len(ports))]
+    for wrong in ([*ports[:at], port, *ports[at + 1 :]], ports[:at], [*ports, 0], twice):
+        with pytest.raises(LocalProtocolError, match="switch_connections"):
+            switch.connections.set(wrong)
+    assert len(log_of(switch)) == 0
+
+
+@few
+@given(data=st.data())
+def test_the_offset_shifts_the_limits_of_the_attenuation_with_it(devices, data):
+    voa = devices["alice.voa"]
+    voa.attenuation_offset.set(data.draw(numbers(-200.0, 200.0))).wait(WAIT_S)
+    low, high = voa.attenuation.limits
+    value = data.draw(numbers(low, high))
+    voa.attenuation.set(value).wait(WAIT_S)
+    assert_near(voa.attenuation, value, voa.attenuation.get())
+    for wrong in (low - 0.001, high + 0.001):
+        with pytest.raises(LimitError, match="alice_voa_attenuation"):
+            voa.attenuation.set(wrong)
+    voa.attenuation_offset.set(0.0).wait(WAIT_S)
+
+
+@pytest.mark.parametrize(("role", "attribute"), NARROWER)
+def test_a_value_that_the_instrument_silently_cuts_is_noticed(devices, role, attribute):
+    signal = getattr(devices[role], attribute)
+    before = signal.get()
+    for bound, limit in zip(NARROWER[role, attribute], signal.limits, strict=True):
+        if limit != bound:
+            with pytest.raises(AcquisitionError, match=f"set to {limit} .* reports {bound}"):
+                signal.set(limit).wait(WAIT_S)
+    signal.set(before).wait(WAIT_S)
