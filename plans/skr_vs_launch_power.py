@@ -28,7 +28,7 @@ def skr_vs_launch_power(
     link: Any,
     *,
     launch_powers_dbm: Sequence[float] = LAUNCH_POWERS_DBM,
-    detections: float = 2e6,
+    detections: float = 1e7,
     core: int = 1,
     align: bool = True,
     keep_tags: bool = True,

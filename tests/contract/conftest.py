@@ -45,7 +45,9 @@ def bench(testbed_folder: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def session(testbed_folder: Path, bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def session(
+    testbed_folder: Path, bench: Bench, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
     """The ten devices and the link, connected over the bench's wires."""
     opened = open_session(testbed_folder, addresses="sim.toml", directory=tmp_path_factory.mktemp("data"))
     assert opened.bench is not None

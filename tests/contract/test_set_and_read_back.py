@@ -159,7 +159,9 @@ def test_connections_that_no_matrix_makes_are_not_even_said(devices, log_of, dat
     ports = list(data.draw(connections(switch)))
     log_of(switch).clear()
     at = data.draw(st.integers(0, len(ports) - 1))
-    port = data.draw(st.integers(max_value=-1) | st.integers(1, 32) | st.integers(min_value=65) | st.just(33.5))
+    port = data.draw(
+        st.integers(max_value=-1) | st.integers(1, 32) | st.integers(min_value=65) | st.just(33.5)
+    )
     twice = [33 if place in (at, (at + 1) % len(ports)) else 0 for place in range(len(ports))]
     for wrong in ([*ports[:at], port, *ports[at + 1 :]], ports[:at], [*ports, 0], twice):
         with pytest.raises(LocalProtocolError, match="switch_connections"):

@@ -122,7 +122,9 @@ def noise_hz(bench: Bench, launch_dbm: float | None) -> float:
     return bench.efficiency * power_w / 4.0 / (PLANCK_J_S * LIGHT_M_PER_S / 1550e-9)
 
 
-def predict(bench: Bench, protocol: Protocol, launch_dbm: float | None = None) -> Prediction:
+def predict(
+    bench: Bench, protocol: Protocol, launch_dbm: float | None = None, *, discard_cross: bool = True
+) -> Prediction:
     """Click, count and error probabilities per period.
 
     Dead time silences a detector for a whole number of periods after a click (non-paralysable). Afterpulses are
@@ -148,7 +150,9 @@ def predict(bench: Bench, protocol: Protocol, launch_dbm: float | None = None) -
     for basis, share_basis in bases.items():
         for name, (k, share) in intensities.items():
             right, wrong = live * p_click(strong * k, hazard), live * p_click(weak * k, hazard)
-            weight = share * share_basis
+            # A click in the other basis as well takes the slot away, unless such slots are counted in both.
+            other = live * p_click(per_photon * k / 2.0, hazard) if discard_cross else 0.0
+            weight = share * share_basis * (1.0 - other) ** 2
             counts[basis, name] = weight * (1.0 - (1.0 - right) * (1.0 - wrong))
             errors[basis, name] = weight * (wrong * (1.0 - right) + 0.5 * right * wrong)
     return Prediction(clicks, counts, errors)
