@@ -121,6 +121,7 @@ class RunProgress:
             self.progress.reset(self._task, total=self._points, description=stream)
         self.progress.update(self._task, description=f"{stream} {number}")
 
-    def _follow(self, *, fraction: float | None = None, **_kwargs: Any) -> None:
-        if fraction is not None and self._started:
+    def _follow(self, *, fraction: float | None = None, unit: str = "", **_kwargs: Any) -> None:
+        """Take in how far a measurement is; moves, which have a unit, are over too soon to count."""
+        if fraction is not None and not unit and self._started:
             self.progress.update(self._task, completed=min(self._done + 1.0 - fraction, self._points))

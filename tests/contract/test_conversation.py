@@ -1,8 +1,8 @@
 """Conversations over the real wires: instruments that go away, late answers, many speakers, clients of other houses."""
 
 import re
-import shutil
 import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 import pyvisa
 import serial
 
-from qdci_lab.connection import Connection
 from qdci_lab.errors import InstrumentError, TransportError, TransportTimeout
 from qdci_lab.wire.message import Query
 
@@ -36,11 +35,6 @@ every_wire = pytest.mark.parametrize("role", QUESTIONS)
 
 def asking(message: bytes) -> Query[bytes]:
     return Query(message, bytes)
-
-
-def send_only(connection: Connection, message: bytes, framing: Any) -> None:
-    """A question of which nobody fetches the answer."""
-    connection.transport.write(framing.encode(message))
 
 
 # Instruments that go away
@@ -78,13 +72,12 @@ def test_one_that_was_away_unnoticed_costs_one_message(bench, session, role):
 def test_an_answer_from_before_an_instrument_went_away_is_never_taken_for_a_later_one(bench, session, role):
     connection = session.devices[role].connection
     first, second, answer = QUESTIONS[role]
-    other = connection.query(asking(first))
-    assert other != answer
-    send_only(connection, first, session.devices[role].make_framing())
+    assert connection.query(asking(first)) != answer
+    with pytest.raises(TransportTimeout):
+        connection.query(asking(first), timeout_s=0.0)
     bench.stop_device(role)
     with pytest.raises(TransportError):
-        while connection.query(asking(second)) == other:
-            """What had arrived before it went away may still be read."""
+        connection.query(asking(second))
     bench.start_device(role)
     assert [connection.query(asking(second)) for _ in range(3)] == [answer] * 3
 
@@ -121,7 +114,7 @@ def test_a_late_answer_is_never_taken_for_a_later_one(session, role):
 def test_a_question_that_the_instrument_does_not_know_times_out_with_its_own_words(session, role):
     connection = session.devices[role].connection
     began_s = time.monotonic()
-    with pytest.raises(TransportTimeout, match=rf"^{re.escape(role)}: .*within 0\.05 s"):
+    with pytest.raises(TransportTimeout, match=rf"^{re.escape(role)}: .* answer within .* s"):
         connection.query(asking(b":NO:SUCH:WORD?"), timeout_s=0.05)
     assert 0.05 <= time.monotonic() - began_s < 0.05 + AT_ONCE_S
     with pytest.raises(InstrumentError, match=rf"^{re.escape(role)}: error -113, 'Undefined header'"):
@@ -176,19 +169,13 @@ SET_AND_ASK = {
 
 
 @pytest.fixture
-def visa():
+def foreign(bench):
+    """Opens an instrument as anybody would with pyvisa; its manager, which a process shares, stays open."""
     manager = pyvisa.ResourceManager("@py")
-    yield manager
-    manager.close()
-
-
-@pytest.fixture
-def foreign(visa, bench):
-    """Opens an instrument as anybody would with pyvisa."""
 
     def open_resource(role: str) -> Any:
         address = bench.devices[role].address
-        return visa.open_resource(address, read_termination="\n", write_termination="\n", timeout=5000)
+        return manager.open_resource(address, read_termination="\n", write_termination="\n", timeout=5000)
 
     return open_resource
 
@@ -229,9 +216,6 @@ def test_pyvisa_writes_a_waveform_and_reads_it_back(session, foreign):
 
 
 def test_pyvisa_shell_speaks_with_an_instrument(bench):
-    shell = shutil.which("pyvisa-shell")
-    if shell is None:
-        pytest.skip("pyvisa's shell is not on the path")
     address = bench.devices["classical.launch_voa"].address
     words = [
         "open " + address,
@@ -242,8 +226,9 @@ def test_pyvisa_shell_speaks_with_an_instrument(bench):
         "exit",
         "",
     ]
+    shell = [sys.executable, "-c", "from pyvisa.cmd_line_tools import visa_shell; visa_shell()", "-b", "py"]
     ended = subprocess.run(
-        [shell, "-b", "py"], input="\n".join(words), capture_output=True, text=True, timeout=60, check=True
+        shell, input="\n".join(words), capture_output=True, text=True, timeout=60, check=True
     )
     assert "Response: Keysight Technologies,N7764A" in ended.stdout
     assert "Response: +3.00000000E+000" in ended.stdout

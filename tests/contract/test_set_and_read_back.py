@@ -81,6 +81,13 @@ def allowed(device: Any, signal: ControlledSignal, bounds: tuple[float, float]) 
     return st.tuples(*[numbers(*bounds)] * len(present)) if np.ndim(present) else numbers(*bounds)
 
 
+def ends(signal: ControlledSignal, bounds: tuple[float, float]) -> list[Any]:
+    """The lowest and the highest value that the signal takes."""
+    if bounds == (0.0, 0.0):
+        return []
+    return [(bound,) * len(signal.last) if np.ndim(signal.last) else bound for bound in bounds]
+
+
 def refused(signal: ControlledSignal, present: Any) -> st.SearchStrategy[Any]:
     """Values outside the limits; in an array one number is enough."""
     if isinstance(present, bool):
@@ -113,14 +120,16 @@ def test_what_is_set_is_what_the_instrument_has(devices, role, attribute):
     signal = getattr(device, attribute)
     before = signal.get()
 
-    @few
-    @given(value=allowed(device, signal, NARROWER.get((role, attribute), signal.limits)))
+    bounds = NARROWER.get((role, attribute)) or signal.limits
+
     def set_and_ask(value: Any) -> None:
         signal.set(value).wait(WAIT_S)
         assert_near(signal, value, signal.last)
         assert_near(signal, value, signal.get())
 
-    set_and_ask()
+    for value in ends(signal, bounds):
+        set_and_ask(value)
+    few(given(value=allowed(device, signal, bounds))(set_and_ask))()
     signal.set(before).wait(WAIT_S)
 
 
@@ -193,3 +202,53 @@ def test_a_value_that_the_instrument_silently_cuts_is_noticed(devices, role, att
             with pytest.raises(AcquisitionError, match=f"set to {limit} .* reports {bound}"):
                 signal.set(limit).wait(WAIT_S)
     signal.set(before).wait(WAIT_S)
+
+
+# When a setting is done, the light feels it
+
+
+@pytest.mark.parametrize(
+    ("role", "attribute", "value", "component", "setting", "felt"),
+    [
+        ("alice.awg", "amplitude_3", 0.625, "awg", "amplitude_v", lambda volts: volts[2] == 0.625),
+        ("classical.amplifier", "output_power_setpoint", 17.5, "amplifier", "output_power_dbm", 17.5.__eq__),
+        ("bob.polarization_controller", "voltage_2", -1.25, "polarization_controller", "voltages_v",
+         lambda volts: volts[1] == -1.25),
+        ("bob.detectors", "bias_voltage", 63.5, "detectors", "bias_v", 63.5.__eq__),
+        ("switch", "connections", (40, *[0] * 31), "switch", "connections", frozenset({(1, 40)}).__eq__),
+    ],
+)  # fmt: skip
+def test_a_setting_is_felt_when_it_is_done(bench, devices, role, attribute, value, component, setting, felt):
+    signal = getattr(devices[role], attribute)
+    before = signal.get()
+    assert not felt(bench.twin.handle(component).setting(setting))
+    signal.set(value).wait(WAIT_S)
+    assert felt(bench.twin.handle(component).setting(setting))
+    signal.set(before).wait(WAIT_S)
+
+
+def test_a_filter_that_moves_slowly_has_arrived_when_the_setting_is_done(bench, devices):
+    voa, light = devices["alice.voa"], bench.twin.handle("alice_voa")
+    voa.attenuation.set(0.0).wait(WAIT_S)
+    voa.shutter_open.set(1).wait(WAIT_S)
+    voa.attenuation_speed.set(10.0).wait(WAIT_S)
+    before_ps = bench.lab_time.now_ps()
+    voa.attenuation.set(30.0).wait(WAIT_S)
+    assert light.setting("attenuation_db") == 30.0
+    assert 3.0 <= (bench.lab_time.now_ps() - before_ps) * 1e-12 < 3.1
+    voa.make_safe().wait(WAIT_S)
+    assert light.setting("shutter_open") is False
+    voa.attenuation_speed.set(1000.0).wait(WAIT_S)
+
+
+def test_a_laser_that_tunes_is_bright_again_when_the_setting_is_done(bench, devices):
+    laser, light = devices["classical.laser"], bench.twin.handle("classical_laser")
+    laser.emission.set(1).wait(WAIT_S)
+    assert light.setting("emission_on") is True
+    before_ps = bench.lab_time.now_ps()
+    laser.wavelength.set(1549.32).wait(WAIT_S)
+    assert light.setting("wavelength_nm") == pytest.approx(1549.32, abs=1e-6)
+    assert light.setting("emission_on") is True
+    assert 1.0 <= (bench.lab_time.now_ps() - before_ps) * 1e-12 < 1.1
+    laser.make_safe().wait(WAIT_S)
+    assert light.setting("emission_on") is False
