@@ -269,3 +269,13 @@ def _driver(file: str, key: str, reference: str, mistakes: list[Mistake]) -> typ
     except (ImportError, AttributeError) as error:
         mistakes.append(Mistake(file, f"{key}.driver", f"{reference!r} cannot be resolved: {error}"))
         return None
+
+
+def lab_schema() -> dict[str, Any]:
+    """JSON schema of a `lab.toml`."""
+    return LabFile.model_json_schema()
+
+
+def address_schema() -> dict[str, Any]:
+    """JSON schema of a `bench.toml` or `sim.toml`."""
+    return AddressFile.model_json_schema()

@@ -270,3 +270,17 @@ def _key(where: tuple[str | int, ...]) -> str:
 
 def _nearest(word: str, known: Collection[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
+def twin_schema() -> dict[str, Any]:
+    """JSON schema of a twin.toml, with the parameters of every component type."""
+    schema = TwinModel.model_json_schema(by_alias=True)
+    kinds = []
+    for name, kind in sorted(COMPONENTS.items()):
+        entry = parameter_model(kind).model_json_schema()
+        schema["$defs"].update(entry.pop("$defs", {}))
+        entry["properties"] = {"type": {"const": name}, **entry.get("properties", {})}
+        entry["required"] = ["type", *entry.get("required", [])]
+        kinds.append(entry)
+    schema["properties"]["components"]["additionalProperties"] = {"anyOf": kinds}
+    return schema

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from qdci_lab.experiment import compare_with_raw_data, replay_file, run_experiment
 from qdci_lab.record.replay import Run, documents
+from tests.physics import closed_form
 
 POWERS_DBM = [-10.0, 12.0]
 PLAN = "skr_vs_launch_power"
@@ -69,6 +70,23 @@ def test_a_changed_number_is_noticed_by_the_reanalysis(recorded, console, mocker
     events[0]["data"]["link_n_z"] += 1
     mocker.patch.object(Run, "events", return_value=iter(events))
     assert [difference.key for difference in compare_with_raw_data(outcome.file, console)] == ["n_z"]
+
+
+@pytest.mark.parametrize("power_dbm", [-10.0, 12.0])
+def test_ten_million_detections_agree_with_a_closed_form_of_another_hand(testbed_folder, tmp_path, power_dbm):
+    """Three standard errors for the key rate, which a right program exceeds once in 370 times; the seed is fixed."""
+    outcome, _ = run(testbed_folder, tmp_path, launch_powers_dbm=[power_dbm], detections=1e7, keep_tags=False)
+    (point,) = outcome.points
+    protocol = closed_form.Protocol()
+    bench = closed_form.read_bench(testbed_folder / "twin.toml")
+    prediction = closed_form.predict(bench, protocol, point["launch_power_dbm"])
+    expected_bps = closed_form.key_rate_hz(prediction, protocol, point["n_z"])
+    assert abs(point["skr_bps"] - expected_bps) < 3 * point["skr_error_bps"]
+    # The alignment leaves up to 0.05 percentage points, and 0.02 are the counting error.
+    assert abs(point["qber_z"] - prediction.qber("Z")) < 7e-4
+    assert point["n_z"] / point["duration_s"] == pytest.approx(
+        closed_form.sifted_hz(prediction, protocol), rel=2e-3
+    )
 
 
 def essence(path):
