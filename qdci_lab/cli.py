@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.tree import Tree
 
 from qdci_lab import sim_process
-from qdci_lab.errors import ConfigError, LabError, Mistake, NotConnected
+from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, NotConnected
 
 DEMO_TESTBED = Path("configs") / "ji_mcf"
 DEMO_PLAN = "skr_vs_launch_power"
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options, console)
     except LabError as error:
         _print_error(error)
-        return INTERRUPTED if type(error).__name__ == "Interrupted" else FAILURE
+        return INTERRUPTED if isinstance(error, Interrupted) else FAILURE
     except (ValueError, OSError) as error:
         _print_error(error)
         return FAILURE

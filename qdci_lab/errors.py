@@ -77,6 +77,10 @@ class Abandoned(AcquisitionError):
     """A measurement that was given up because nobody wants it any longer: its point is taken again."""
 
 
+class Interrupted(LabError):
+    """The user stopped the run; what was measured is in the file."""
+
+
 class SynchronisationError(LabError):
     """The receiver's tags could not be aligned with the transmitter's code."""
 

@@ -14,7 +14,7 @@ from bluesky.utils import RunEngineInterrupted
 from rich.console import Console
 
 from qdci_lab.config import check_options, suggest
-from qdci_lab.errors import ConfigError, LabError, Mistake, RecordError
+from qdci_lab.errors import ConfigError, Interrupted, Mistake, RecordError
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.replay import Run
@@ -33,10 +33,6 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """For printing as one JSON object."""
         return {"file": str(self.file), "figure": str(self.figure), "points": self.points}
-
-
-class Interrupted(LabError):
-    """The user stopped the run; what was measured is in the file."""
 
 
 def run_experiment(
@@ -142,12 +138,13 @@ def _on_ctrl_c(action: Callable[[], None]) -> Iterator[None]:
 @contextlib.contextmanager
 def _failures_in_order(recorder: Any, console: Console) -> Iterator[None]:
     """Say where the data of a failed run are, before the error is shown."""
+    finished = False
     try:
         yield
-    except BaseException:
-        if recorder.path is not None:
-            console.print(f"what was measured is in {recorder.path}")
-        raise
+        finished = True
+    finally:
+        if not finished and recorder.path is not None:
+            console.print(f"what was measured is in {recorder.path}", soft_wrap=True, highlight=False)
 
 
 def _outcome(file: Path, report: Report, console: Console) -> Outcome:

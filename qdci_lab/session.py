@@ -1,6 +1,7 @@
 """The composition root: a testbed's configuration becomes connected devices, a RunEngine and a recorder."""
 
 import asyncio
+import contextlib
 import importlib
 import json
 import logging
@@ -140,15 +141,14 @@ def open_session(
     """Validate, find or start the simulated bench if there is one, and build every device; nothing is connected yet."""
     check_one_house()
     testbed = validated(folder, addresses)
-    bench = None
-    if testbed.is_simulated:
-        bench = (find_bench(folder) if seed is None else None) or start_bench(folder, seed=seed)
-    try:
-        return _assembled(testbed, bench, directory or Path("data"))
-    except BaseException:
-        if bench is not None:
-            bench.stop()
-        raise
+    with contextlib.ExitStack() as undo:
+        bench = None
+        if testbed.is_simulated:
+            bench = (find_bench(folder) if seed is None else None) or start_bench(folder, seed=seed)
+            undo.callback(bench.stop)
+        session = _assembled(testbed, bench, directory or Path("data"))
+        undo.pop_all()
+    return session
 
 
 def validated(folder: Path, addresses: str) -> Testbed:

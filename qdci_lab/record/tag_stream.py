@@ -81,7 +81,7 @@ class TagStream:
         key = {"source": self._source, "dtype": "integer", "shape": [], "external": "STREAM:"}
         return {
             self.time_key: {**key, "dtype_numpy": "<i8", "units": "ps"},
-            self.channel_key: {**key, "dtype_numpy": "|u1", "units": ""},
+            self.channel_key: {**key, "dtype_numpy": "|u1", "units": "1"},
         }
 
     def append(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> int:

@@ -4,6 +4,9 @@ import serial
 
 from qdci_lab.errors import TransportError, TransportTimeout
 
+SILENCE_S = 0.05
+_DISCARD_BYTES = 4096
+
 
 class SerialTransport:
     """8N1 without flow control, as every serial instrument of the lab wants it."""
@@ -19,10 +22,16 @@ class SerialTransport:
         return self._port is not None
 
     def open(self) -> None:
-        """Open the port and discard what an earlier user may have left in it."""
+        """Open the port and discard what is still on its way to an earlier question, until the line is silent.
+
+        Closing a port does not stop a late answer, as it does on a network link.
+        """
         try:
             port = serial.serial_for_url(self.address, baudrate=self._baud_rate, write_timeout=2.0)
+            port.timeout = SILENCE_S
             port.reset_input_buffer()
+            while port.read(_DISCARD_BYTES):
+                pass
         except (OSError, ValueError) as error:
             raise TransportError(f"{self.address}: {error}") from error
         self._port = port

@@ -4,7 +4,6 @@ A raw socket of the pure-Python backend is read directly: its own read ends at e
 after a timeout hands each late answer to the next question.
 """
 
-import functools
 import os
 import socket
 from typing import Any
@@ -15,11 +14,6 @@ from pyvisa.constants import StatusCode
 from qdci_lab.errors import TransportError, TransportTimeout
 
 _READ_BYTES = 1 << 18
-
-
-@functools.cache
-def _resource_manager(backend: str) -> pyvisa.ResourceManager:
-    return pyvisa.ResourceManager(backend)
 
 
 class VisaTransport:
@@ -41,7 +35,8 @@ class VisaTransport:
         """Open the resource."""
         milliseconds = int(self._timeout_s * 1000)
         try:
-            manager = _resource_manager(self._backend)
+            # One manager a process: pyvisa hands out the same until somebody closes it.
+            manager = pyvisa.ResourceManager(self._backend)
             resource: Any = manager.open_resource(self.address, open_timeout=milliseconds)
             resource.timeout = milliseconds
         except (pyvisa.Error, OSError, ValueError) as error:
