@@ -41,7 +41,7 @@ def skr_vs_launch_power(
     the time tags go to the file. LimitError, before anything moves, for what an instrument cannot do.
     """
     powers = [float(power) for power in launch_powers_dbm]
-    _check(link, powers, detections, max_duration_s)
+    _check(link, powers, detections, core, max_duration_s)
     metadata = {
         "plan_name": "skr_vs_launch_power",
         "figure": "Ji et al., Fig. 5(a)",
@@ -103,13 +103,16 @@ def measure_at(
         yield from bps.collect(link.tagger.tags, name="tags")
 
 
-def _check(link: Any, powers_dbm: Sequence[float], detections: float, max_duration_s: float) -> None:
+def _check(
+    link: Any, powers_dbm: Sequence[float], detections: float, core: int, max_duration_s: float
+) -> None:
     """LimitError or ValueError for an argument that cannot be carried out; nothing has moved yet."""
     if not powers_dbm:
         raise ValueError("launch_powers_dbm: give at least one launch power")
     for power_dbm in powers_dbm:
         link.launch_power.check_value(power_dbm)
     link.detections.check_value(detections)
+    link.check_core(core)
     link.max_duration.check_value(max_duration_s)
 
 

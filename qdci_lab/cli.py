@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 from rich.tree import Tree
 
 from qdci_lab import sim_process
@@ -17,12 +18,14 @@ from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, NotConn
 DEMO_TESTBED = Path("configs") / "ji_mcf"
 DEMO_PLAN = "skr_vs_launch_power"
 FAILURE, INTERRUPTED = 1, 130
+PIPED_WIDTH = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Errors are printed in the user's words, without a traceback."""
     options = _parser().parse_args(arguments)
-    console = Console(stderr=bool(getattr(options, "json", False)))
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(stderr=bool(getattr(options, "json", False)), width=width)
     try:
         return options.command(options, console)
     except LabError as error:
@@ -179,12 +182,11 @@ def _check(options: argparse.Namespace, console: Console) -> int:
         tree = Tree(f"{session.testbed.name} ({session.source})")
         for role, device in session.devices.items():
             error = failures[role]
-            answer = (
-                f"[green]{device.identity.read()[device.identity.name]['value']}[/green]"
-                if error is None
-                else ""
-            )
-            tree.add(f"{role}  {answer}" if error is None else f"[bold red]{role}  {error}[/bold red]")
+            if error is None:
+                identity = device.identity.read()[device.identity.name]["value"]
+                tree.add(Text.assemble(f"{role}  ", (identity, "green")))
+            else:
+                tree.add(Text(f"{role}  {str(error).removeprefix(f'{role}: ')}", style="bold red"))
         console.print(tree, soft_wrap=True, highlight=False)
     finally:
         session.close()

@@ -65,7 +65,9 @@ class NotConnected(LabError):
 
     def __init__(self, failures: Mapping[str, Exception]) -> None:
         self.failures = dict(failures)
-        lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
+        lines = [
+            f"  {name}: {str(reason).removeprefix(f'{name}: ')}" for name, reason in self.failures.items()
+        ]
         super().__init__("\n".join([f"not connected: {', '.join(self.failures)}", *lines]))
 
 

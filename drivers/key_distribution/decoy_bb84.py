@@ -147,11 +147,15 @@ class DecoyBb84Link(Results):
             offsets_v={output: drive.offset_v for output, drive in drives.items()},
         )
 
-    def connections(self, core: int) -> Any:
-        """The optical switch's connections with the link on a core; LimitError for a core that is not there."""
+    def check_core(self, core: int) -> None:
+        """LimitError for a core that the optical switch does not lead to."""
         cores = len(self.routing.core_input_ports)
         if not 1 <= core <= cores:
             raise LimitError(f"{self.switch.label}: core {core} is outside the bounds of 1 to {cores}")
+
+    def connections(self, core: int) -> Any:
+        """The optical switch's connections with the link on a core (LimitError)."""
+        self.check_core(core)
         value = self.switch.connections.last
         for ingress, egress in self.routing.routes(core):
             value = self.switch.with_route(ingress, egress, connections=value)

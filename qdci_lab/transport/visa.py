@@ -39,8 +39,8 @@ class VisaTransport:
             manager = pyvisa.ResourceManager(self._backend)
             resource: Any = manager.open_resource(self.address, open_timeout=milliseconds)
             resource.timeout = milliseconds
-        except (pyvisa.Error, OSError, ValueError) as error:
-            raise TransportError(f"{self.address}: {error}") from error
+        except Exception as error:  # what the pure-Python backend raises for a host that does not answer
+            raise TransportError(f"{self.address}: {_words(error)}") from error
         self._resource = resource
         self._socket = _socket_of(resource)
         if self._socket is not None:
@@ -100,6 +100,13 @@ class VisaTransport:
     def _check_open(self) -> None:
         if self._resource is None:
             raise TransportError(f"{self.address}: the link is closed")
+
+
+def _words(error: Exception) -> str:
+    """The error's text, with the name of a VISA status instead of its number."""
+    text, _, number = str(error).rpartition(": ")
+    known = {str(code.value): code.name.replace("_", " ") for code in StatusCode}
+    return f"{text}: {known[number]}" if number in known else str(error)
 
 
 def _socket_of(resource: Any) -> socket.socket | None:

@@ -116,3 +116,12 @@ def test_ctrl_c_stops_a_run_keeps_the_data_and_leaves_the_bench_safe(testbed_fol
     voa.close()
     manager.close()
     assert len(list(tmp_path.glob("*.h5"))) == 1
+
+
+def test_a_bench_that_is_not_there_is_told_device_by_device(testbed_folder):
+    result = qdci("check", testbed_folder)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    for role in ("alice.awg", "alice.voa", "bob.tagger", "bob.detectors", "switch"):
+        assert f"  {role}: " in result.stderr
+        assert f"{role}: {role}" not in result.stderr

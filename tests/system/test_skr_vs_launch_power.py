@@ -110,6 +110,8 @@ def test_the_same_seed_gives_the_same_file_and_another_one_other_tags(testbed_fo
     again, _ = run(testbed_folder, tmp_path / "again")
     assert json.dumps(essence(again.file), default=str) == json.dumps(essence(first.file), default=str)
     assert again.points == first.points
+    for mine, theirs in zip(Run(again.file).tags(), Run(first.file).tags(), strict=True):
+        assert all(np.array_equal(ours, yours) for ours, yours in zip(mine, theirs, strict=True))
     other, _ = run(testbed_folder, tmp_path / "other", seed=77, launch_powers_dbm=[-10.0])
     assert other.points[0] != first.points[0]
     assert abs(other.points[0]["qber_z"] - first.points[0]["qber_z"]) < 0.003
@@ -119,6 +121,15 @@ def test_a_launch_power_out_of_bounds_is_refused_before_anything_moves(testbed_f
     with pytest.raises(LimitError, match=r"launch_power.*60 dBm.*bound of 15 dBm"):
         run(testbed_folder, tmp_path, launch_powers_dbm=[-10.0, 60.0])
     assert list(tmp_path.glob("*.h5")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [({"core": 9}, "core 9"), ({"detections": 0.0}, "detections: 0")]
+)
+def test_no_argument_that_cannot_be_carried_out_moves_anything(testbed_folder, tmp_path, arguments, told):
+    with pytest.raises(LimitError, match=told):
+        run(testbed_folder, tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_counts_are_kept_on_request(testbed_folder, tmp_path):
