@@ -1,12 +1,18 @@
 """What many tests share: the testbed, and a console that keeps what is printed."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
+
+# A first example may wait for a kernel to be compiled; in CI the examples are the same every time.
+settings.register_profile("lab", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("lab")
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def test_equal_documents_have_equal_bytes(document: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [math.nan, -0.0, math.inf, 2**63, 2**64, -(2**63) - 1, "\udc80", np.str_("a\0"), np.bytes_(b"a\0"), np.longlong(3),
-     np.ulonglong(3), np.bool_(True), np.float64(2.5), np.datetime64("NaT"), np.zeros((2, 0)), np.array("", "U0"),
+     np.ulonglong(3), np.bool_(True), np.float64(2.5), np.datetime64("NaT", "ns"), np.zeros((2, 0)), np.array("", "U0"),
      np.array([1, None, (2, "x")], dtype=object), np.array([1, 2], "q"), np.zeros(2, [("a", ">i4", (2,)), ("b", "U3")]),
      np.zeros(2, [("a", "<f8"), ("b", "u1")])[1], (), [()], {"a": ((1,), [2])}, {(1, "a"): 2, 3: 4, b"k": None}],
     ids=repr,
