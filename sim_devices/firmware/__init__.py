@@ -5,8 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _CLASSES = {
+    "coherent_mtp1000": "CoherentMtp1000",
     "fiberlabs_edfa": "FiberlabsEdfa",
+    "keysight_e36312a": "KeysightE36312A",
+    "keysight_infiniium": "KeysightInfiniium",
     "keysight_m8195a": "KeysightM8195A",
+    "keysight_m8196a": "KeysightM8196A",
     "keysight_n7714a": "KeysightN7714A",
     "keysight_n7744a": "KeysightN7744A",
     "keysight_n7764a": "KeysightN7764A",
@@ -14,6 +18,8 @@ _CLASSES = {
     "polatis_6000": "Polatis6000",
     "qutag": "Qutag",
     "s_fifteen_spad": "SFifteenSpad",
+    "thorlabs_itc4001": "ThorlabsItc4001",
+    "thorlabs_pm100d": "ThorlabsPm100d",
 }
 
 

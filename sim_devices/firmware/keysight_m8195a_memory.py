@@ -41,11 +41,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Room:
-    """What a memory takes: capacity in samples, and the step and minimum of a segment's length."""
+    """What a memory takes: capacity in samples, step and minimum of a segment's length, the highest number of one."""
 
     capacity: int
     granularity: int
     minimum: int
+    highest_id: int = HIGHEST_ID
 
 
 INTERNAL_ROOM = Room(262_144, 128, 128)
@@ -87,7 +88,7 @@ class SegmentMemory:
         """Raise -222 for a bad number, length or value or a taken number, -225 if there is no room."""
         present = self._segments.get(number)
         fits = length >= room.minimum and length % room.granularity == 0
-        if not 1 <= number <= HIGHEST_ID or not fits or not -128 <= (initial or 0) <= 127:
+        if not 1 <= number <= room.highest_id or not fits or not -128 <= (initial or 0) <= 127:
             raise ScpiError(DATA_OUT_OF_RANGE)
         if present is not None and len(present) != length:
             raise ScpiError(DATA_OUT_OF_RANGE)
@@ -117,9 +118,14 @@ class SegmentMemory:
         self._deleted.update(self._segments)
         self._segments.clear()
 
-    def free_number(self) -> int:
-        """The lowest number that no segment has."""
-        return next(number for number in range(1, HIGHEST_ID) if number not in self._segments)
+    def free_number(self, room: Room) -> int:
+        """The lowest number that no segment has; -225 if all are taken."""
+        free = next(
+            (number for number in range(1, room.highest_id + 1) if number not in self._segments), None
+        )
+        if free is None:
+            raise ScpiError(OUT_OF_MEMORY)
+        return free
 
 
 def write(segment: Segment, offset: int, data: NDArray[np.int8], *, interleaved: bool) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 import numpy as np
 
 from sim_devices.firmware.keysight_m8195a_memory import (
-    HIGHEST_ID,
-    INTERNAL_ROOM,
     Room,
     Segment,
     SegmentMemory,
@@ -42,7 +40,6 @@ from sim_devices.firmware.scpi_values import (
 
 _ADVANCES = ("AUTO", "CONDitional", "REPeat", "SINGle")
 _LOOPS = Limits(1, 2**32 - 1, 1)
-_IDS = Limits(1, HIGHEST_ID, 1)
 _NONE = "NONE"
 
 
@@ -50,12 +47,17 @@ class TraceSubsystem:
     """Waveform memory and its commands.
 
     `setup` gives the present settings, `running` whether signals are generated; `changed` is told when what is played
-    may have changed.
+    may have changed. `internal` is what the internal memory of a channel takes.
     """
 
     def __init__(
-        self, setup: Callable[[], Setup], running: Callable[[], bool], changed: Callable[[], None]
+        self,
+        setup: Callable[[], Setup],
+        running: Callable[[], bool],
+        changed: Callable[[], None],
+        internal: Room,
     ) -> None:
+        self._internal = internal
         self._setup = setup
         self._running = running
         self._changed = changed
@@ -115,7 +117,7 @@ class TraceSubsystem:
 
     def _room(self, channel: int) -> Room:
         setup = self._setup()
-        return INTERNAL_ROOM if setup.channels[channel].memory == "INT" else extended_room(setup.divider)
+        return self._internal if setup.channels[channel].memory == "INT" else extended_room(setup.divider)
 
     def _interleaved(self, channel: int) -> bool:
         return has_markers(self._setup().dac_mode, channel)
@@ -137,7 +139,7 @@ class TraceSubsystem:
     def _define_new(self, request: Request) -> str:
         rest = list(arguments(request, 1, 2))
         channel = channel_of(request)
-        number = self._memory(channel).free_number()
+        number = self._memory(channel).free_number(self._room(channel))
         self._add(channel, number, rest)
         return str(number)
 
@@ -214,7 +216,7 @@ class TraceSubsystem:
         return {pattern: store, pattern + "?": answer}
 
     def _select(self, channel: int, token: bytes) -> None:
-        number = integer(token, _IDS)
+        number = integer(token, Limits(1, self._room(channel).highest_id, 1))
         self._memory(channel).need(number)
         self._setup().channels[channel].selected = number
         self._changed()
