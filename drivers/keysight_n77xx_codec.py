@@ -12,7 +12,7 @@ from typing import SupportsFloat
 from qdci_lab.errors import LocalProtocolError
 from qdci_lab.units import watt_to_dbm
 from qdci_lab.wire.message import Command, Query
-from qdci_lab.wire.scpi import boolean, number
+from qdci_lab.wire.scpi import boolean, finite, number, on_off
 
 CLEAR_STATUS = Command.text("*CLS")
 NO_READING_W = 3.4e38
@@ -25,21 +25,6 @@ def checked_slot(slot: int, slots: int) -> int:
     if isinstance(slot, bool) or not isinstance(slot, int) or not 1 <= slot <= slots:
         raise LocalProtocolError(f"slot {slot!r}: must be a whole number from 1 to {slots}")
     return slot
-
-
-def on_off(state: SupportsFloat) -> int:
-    """1 or 0 for a boolean parameter, which may be given as bool or as number."""
-    value = float(state)
-    if value not in (0.0, 1.0):
-        raise LocalProtocolError(f"{state!r}: must be on (1, True) or off (0, False)")
-    return int(value)
-
-
-def finite(value: float) -> float:
-    """A number that can be printed in a command; LocalProtocolError for infinities and not-a-number."""
-    if not math.isfinite(value):
-        raise LocalProtocolError(f"{value} is not a finite number")
-    return value
 
 
 def power_reading_w(reply: bytes) -> float:

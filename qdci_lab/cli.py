@@ -16,7 +16,9 @@ from qdci_lab import sim_process
 from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, NotConnected
 
 DEMO_TESTBED = Path("configs") / "ji_mcf"
+TRANSCRIPTS = Path(__file__).parents[1] / "tests" / "transcripts"
 DEMO_PLAN = "skr_vs_launch_power"
+ASSIGNMENT_HELP = "an argument of the plan, with a TOML value"
 FAILURE, INTERRUPTED = 1, 130
 PIPED_WIDTH = 160
 
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="an argument of the plan, with a TOML value",
+        help=ASSIGNMENT_HELP,
     )
     _output(run)
     run.set_defaults(command=_run)
@@ -81,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="connect to every device, and say which answer")
     _testbed(check)
     check.set_defaults(command=_check)
+
+    record = commands.add_parser("record-wire", help="record what passes on the wires, to replay it later")
+    _testbed(record)
+    record.add_argument("plan", nargs="?", help="a plan to run; without it every device is only connected")
+    record.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=ASSIGNMENT_HELP)
+    record.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder without recordings")
+    record.set_defaults(command=_record_wire)
 
     demo = commands.add_parser("demo", help="the main experiment on the simulated bench")
     _output(demo)
@@ -184,7 +193,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
             error = failures[role]
             if error is None:
                 identity = device.identity.read()[device.identity.name]["value"]
-                tree.add(Text.assemble(f"{role}  ", (identity, "green")))
+                tree.add(Text.assemble(f"{role}  ", (identity, "green"), (_balance(type(device)), "dim")))
             else:
                 tree.add(Text(f"{role}  {str(error).removeprefix(f'{role}: ')}", style="bold red"))
         console.print(tree, soft_wrap=True, highlight=False)
@@ -193,6 +202,30 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     broken = {role: error for role, error in failures.items() if error is not None}
     if broken:
         raise NotConnected(broken)
+    return 0
+
+
+def _balance(driver: type) -> str:
+    """From where the driver's protocol is known, exchange by exchange; nothing where the tests are not installed."""
+    from qdci_lab.wire.transcript import find_transcript
+
+    if not TRANSCRIPTS.is_dir():
+        return ""
+    transcript = find_transcript(driver, TRANSCRIPTS)
+    if transcript is None:
+        return "  (no transcript)"
+    return f"  ({', '.join(f'{count} {source}' for source, count in transcript.balance().items())})"
+
+
+def _record_wire(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.experiment import record_wires
+
+    if options.set and options.plan is None:
+        raise ConfigError([Mistake("command line", "--set", "there is no plan that takes it")])
+    record_wires(
+        options.testbed, options.out, addresses=_addresses(options), console=console, seed=options.seed,
+        plan_name=options.plan, arguments=_assignments(options.set),
+    )  # fmt: skip
     return 0
 
 

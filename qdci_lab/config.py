@@ -21,6 +21,7 @@ from qdci_lab.errors import ConfigError, Mistake
 
 SIMULATED = "sim://"
 TWIN_FILE = "twin.toml"
+NO_ADDRESS = "no VISA, serial, c_api, replay: or sim:// address"
 GIVEN_BY_SESSION = ("name", "label", "clock", "transport", "devices")
 
 
@@ -76,6 +77,13 @@ class DeviceSpec:
     options: Mapping[str, Any]
     address: str
 
+    @property
+    def source(self) -> str:
+        """Who answers at the address: `twin`, `replay` or `bench`."""
+        if self.address.startswith(SIMULATED):
+            return "twin"
+        return "replay" if address_kind(self.address) == "replay" else "bench"
+
 
 @dataclass(frozen=True)
 class LinkSpec:
@@ -99,13 +107,13 @@ class Testbed:
     @property
     def is_simulated(self) -> bool:
         """Whether any device is simulated."""
-        return any(spec.address.startswith(SIMULATED) for spec in self.devices.values())
+        return any(spec.source == "twin" for spec in self.devices.values())
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether some devices are simulated and some are real."""
-        kinds = {spec.address.startswith(SIMULATED) for spec in self.devices.values()}
-        return len(kinds) == 2
+    def source(self) -> str:
+        """Where the data come from: `twin`, `replay` (recorded wire logs), `bench`, or more than one: `mixed`."""
+        sources = {spec.source for spec in self.devices.values()} or {"bench"}
+        return sources.pop() if len(sources) == 1 else "mixed"
 
 
 def load_testbed(folder: Path, address_file: str) -> Testbed:
@@ -225,7 +233,7 @@ def _address_mistakes(
         Mistake(address_file, f"addresses.{role}", "is missing") for role in roles if role not in addresses
     ]
     malformed = [
-        Mistake(address_file, f"addresses.{role}", f"{address!r} is no VISA, serial, c_api or sim:// address")
+        Mistake(address_file, f"addresses.{role}", f"{address!r} is {NO_ADDRESS}")
         for role, address in addresses.items()
         if not address.startswith(SIMULATED) and address_kind(address) is None
     ]

@@ -200,6 +200,7 @@ class Instrument(LabDevice):
     """An instrument on a wire: a byte pipe, and a framing that subclasses name together with their model."""
 
     BAUD_RATE: ClassVar[int] = 9600
+    RTS_CTS: ClassVar[bool] = False
 
     def __init__(self, address: str, *, transport: Transport | None = None, **kwargs: Any) -> None:
         super().__init__(address, **kwargs)
@@ -234,5 +235,7 @@ class Instrument(LabDevice):
             self.clock.sleep(COMPLETION_POLL_S)
 
     def _connect_to(self, address: str, transport: Transport | None) -> Connection:
-        pipe = transport or open_pipe(address, baud_rate=self.BAUD_RATE, timeout_s=self.timeout_s)
+        pipe = transport or open_pipe(
+            address, baud_rate=self.BAUD_RATE, rts_cts=self.RTS_CTS, timeout_s=self.timeout_s
+        )
         return Connection(self.label, pipe, self.make_framing(), timeout_s=self.timeout_s)

@@ -13,13 +13,14 @@ from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 from rich.console import Console
 
+from qdci_lab.addresses import REPLAY
 from qdci_lab.config import check_options, suggest
 from qdci_lab.errors import ConfigError, Interrupted, Mistake, RecordError
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report, report_of
-from qdci_lab.session import find_plans, open_session, quiet_bluesky
+from qdci_lab.session import Session, find_plans, open_session, quiet_bluesky
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,43 @@ def run_experiment(
     seed: int | None = None,
 ) -> Outcome:
     """Run a plan on a testbed, with a live table and progress; the file is kept whatever happens."""
-    quiet_bluesky()
     plan, options = plan_and_options(plan_name, arguments)
     report = report_of(plan_name)
     session = open_session(folder, addresses=addresses, directory=directory, seed=seed)
     try:
-        bar = RunProgress(console)
-        with bar.progress:
-            session.connect()
-            engine, recorder = session.run_engine()
-            engine.subscribe(LiveTable(console, report.columns))
-            engine.subscribe(bar)
-            engine.waiting_hook = bar.waiting
-            with _failures_in_order(recorder, console):
-                _run(engine, plan(session.link, **options))
+        file = _measure(session, lambda: plan(session.link, **options), report, console)
     finally:
         session.close()
-    if recorder.path is None:
-        raise RecordError(f"the plan {plan_name} made no run")
-    return _outcome(recorder.path, report, console)
+    return _outcome(file, report, console)
+
+
+def record_wires(
+    folder: Path,
+    directory: Path,
+    *,
+    addresses: str,
+    console: Console,
+    seed: int | None = None,
+    plan_name: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Connect to every device, run a plan if one is named, and leave what passed on each wire in a folder of files."""
+    chosen = (
+        None if plan_name is None else (*plan_and_options(plan_name, arguments or {}), report_of(plan_name))
+    )
+    session = open_session(folder, addresses=addresses, directory=directory, seed=seed, wire_log=directory)
+    try:
+        if chosen is None:
+            session.connect()
+        else:
+            plan, options, report = chosen
+            _outcome(
+                _measure(session, lambda: plan(session.link, **options), report, console), report, console
+            )
+    finally:
+        session.close()
+        for line in _recordings(session):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def replay_file(file: Path, *, console: Console) -> Outcome:
@@ -99,6 +118,32 @@ def plan_and_options(
     if mistakes:
         raise ConfigError(mistakes)
     return plans[plan_name], options
+
+
+def _measure(session: Session, plan: Callable[[], Any], report: Report, console: Console) -> Path:
+    """Connect, run a plan, and say in which file it is."""
+    quiet_bluesky()
+    bar = RunProgress(console)
+    with bar.progress:
+        session.connect()
+        engine, recorder = session.run_engine()
+        engine.subscribe(LiveTable(console, report.columns))
+        engine.subscribe(bar)
+        engine.waiting_hook = bar.waiting
+        with _failures_in_order(recorder, console):
+            _run(engine, plan())
+    if recorder.path is None:
+        raise RecordError("the plan made no run")
+    return recorder.path
+
+
+def _recordings(session: Session) -> Iterator[str]:
+    """Each device's recording as the address that replays it, or why there is none."""
+    for name, path in session.wire_logs.items():
+        yield f"{name}  {REPLAY}{path.resolve()}" if path.exists() else f"{name}  not recorded: never opened"
+    for role in session.devices:
+        if role not in session.wire_logs:
+            yield f"{role}  not recorded: no bytes pass, it is called as a C library"
 
 
 def _run(engine: RunEngine, plan: Any) -> None:

@@ -19,14 +19,18 @@ from bluesky import RunEngine
 from bluesky.utils import Msg, MsgGenerator
 
 import qdci_lab
+from qdci_lab.addresses import REPLAY, address_kind
 from qdci_lab.clock import Clock, LabClock, WallClock
 from qdci_lab.config import SIMULATED, Testbed, load_testbed, resolve
+from qdci_lab.connection import Connection
 from qdci_lab.device import LabDevice
-from qdci_lab.errors import ConfigError, LabError, NotConnected
+from qdci_lab.errors import ConfigError, LabError, NotConnected, RecordError
 from qdci_lab.record.provenance import provenance
 from qdci_lab.record.recorder import Recorder
 from qdci_lab.sim_process import SimulatedBench, find_bench, start_bench
+from qdci_lab.transport.tap import TapTransport
 
+WIRE_LOG_SUFFIX = ".wire"
 PACKAGES = ("drivers", "plans", "sim_devices")
 PLANS = "plans"
 FIND_TWIN_MISTAKES = "sim_devices.config:find_mistakes"
@@ -45,17 +49,16 @@ class Session:
 
     testbed: Testbed
     devices: Mapping[str, LabDevice]
-    clock: Clock
+    lab_clock: LabClock | None
     bench: SimulatedBench | None = None
     link: Any = None
     directory: Path = field(default_factory=lambda: Path("data"))
+    wire_logs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
-        """Where the data come from: `twin`, `bench` or `mixed`."""
-        if self.testbed.is_mixed:
-            return "mixed"
-        return "twin" if self.testbed.is_simulated else "bench"
+        """Where the data come from: `twin`, `replay`, `bench` or `mixed`."""
+        return self.testbed.source
 
     def everything(self) -> dict[str, LabDevice]:
         """The devices by role, and the link."""
@@ -126,27 +129,46 @@ class Session:
         """Disconnect everything; a simulated bench that we started ends."""
         for device in self.everything().values():
             device.disconnect()
-        if isinstance(self.clock, LabClock):
-            self.clock.close()
+        if self.lab_clock is not None:
+            self.lab_clock.close()
         if self.bench is not None:
             self.bench.stop()
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for every device: lab time for the simulated ones, the wall's for real ones."""
+        if self.lab_clock is not None:
+            self.lab_clock.sleep(seconds)
+        if self.lab_clock is None or self.source == "mixed":
+            WallClock().sleep(seconds)
+
     async def _sleep(self, message: Msg) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self.clock.sleep, float(message.args[0]))
+        await asyncio.get_running_loop().run_in_executor(None, self.sleep, float(message.args[0]))
 
 
 def open_session(
-    folder: Path, *, addresses: str, directory: Path | None = None, seed: int | None = None
+    folder: Path,
+    *,
+    addresses: str,
+    directory: Path | None = None,
+    seed: int | None = None,
+    wire_log: Path | None = None,
 ) -> Session:
-    """Validate, find or start the simulated bench if there is one, and build every device; nothing is connected yet."""
+    """Validate, find or start the simulated bench if there is one, and build every device; nothing is connected yet.
+
+    With `wire_log`, what passes to and from each instrument on a byte pipe is written into `<role>.wire` there.
+    """
     check_one_house()
     testbed = validated(folder, addresses)
+    if wire_log is not None:
+        _make_room(wire_log)
     with contextlib.ExitStack() as undo:
         bench = None
         if testbed.is_simulated:
             bench = (find_bench(folder) if seed is None else None) or start_bench(folder, seed=seed)
             undo.callback(bench.stop)
         session = _assembled(testbed, bench, directory or Path("data"))
+        if wire_log is not None:
+            session.wire_logs = _tap(session.devices, wire_log)
         undo.pop_all()
     return session
 
@@ -188,13 +210,14 @@ def check_one_house() -> None:
 
 
 def _assembled(testbed: Testbed, bench: SimulatedBench | None, directory: Path) -> Session:
-    clock: Clock = WallClock() if bench is None else LabClock(bench.control)
+    lab_clock = None if bench is None else LabClock(bench.control)
+    clocks = {role: _clock(spec.address, lab_clock) for role, spec in testbed.devices.items()}
     devices = {
         role: spec.driver(
-            _address(spec.address, role, bench),
+            _address(spec.address, role, bench, testbed.folder),
             name=role.replace(".", "_"),
             label=role,
-            clock=clock,
+            clock=clocks[role],
             **spec.options,
         )
         for role, spec in testbed.devices.items()
@@ -202,18 +225,44 @@ def _assembled(testbed: Testbed, bench: SimulatedBench | None, directory: Path) 
     link = None
     if testbed.link is not None:
         parts = {part: devices[role] for part, role in testbed.link.devices.items()}
-        link = testbed.link.driver(
-            name="link", label="link", clock=clock, devices=parts, **testbed.link.options
-        )
-    return Session(testbed, devices, clock, bench, link, directory)
+        link = testbed.link.driver(name="link", label="link", devices=parts, **testbed.link.options)
+    return Session(testbed, devices, lab_clock, bench, link, directory)
 
 
-def _address(address: str, role: str, bench: SimulatedBench | None) -> str:
+def _clock(address: str, lab_clock: LabClock | None) -> Clock:
+    """Lab time for a simulated instrument, the wall's for a real one beside it."""
+    return lab_clock if lab_clock is not None and address.startswith(SIMULATED) else WallClock()
+
+
+def _address(address: str, role: str, bench: SimulatedBench | None, folder: Path) -> str:
+    """Where a device is: the bench knows it for a simulated one, a recording's path begins at the testbed's folder."""
+    if address_kind(address) == "replay":
+        return f"{REPLAY}{folder / address.removeprefix(REPLAY)}"
     if not address.startswith(SIMULATED):
         return address
     if bench is None or role not in bench.devices:
         raise LabError(f"{role}: the simulated bench has no such device")
     return bench.devices[role].address
+
+
+def _make_room(directory: Path) -> None:
+    """A folder without recordings; RecordError if there are some, which would be lost."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.glob(f"*{WIRE_LOG_SUFFIX}")):
+        raise RecordError(f"{directory}: there are recordings already; record into another folder")
+
+
+def _tap(devices: Mapping[str, LabDevice], directory: Path) -> dict[str, Path]:
+    """Put a tap under every byte pipe; the files by role, or `role.attribute` for a second connection of a device."""
+    files = {}
+    for role, device in devices.items():
+        connections = {name: part for name, part in vars(device).items() if isinstance(part, Connection)}
+        for name, connection in connections.items():
+            full_name = role if name == "connection" else f"{role}.{name}"
+            files[full_name] = directory / f"{full_name}{WIRE_LOG_SUFFIX}"
+            tap = TapTransport(connection.transport, files[full_name], model=device.MODEL)
+            connection.transport = tap
+    return files
 
 
 def _failure(action: Callable[[], None]) -> LabError | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
+from qdci_lab.addresses import address_kind
 from qdci_lab.errors import TransportError
 
 
@@ -24,6 +25,8 @@ class CLibrary:
     def open(self) -> None:
         """Load the library, or build the table."""
         scheme, _, rest = self.address.partition(":")
+        if address_kind(self.address) != "c_api":
+            raise TransportError(f"{self.address}: is no address of a C library (c_api:FILE)")
         try:
             if scheme == "c_api":
                 self._library = ctypes.CDLL(rest)

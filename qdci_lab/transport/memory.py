@@ -36,11 +36,20 @@ class MemoryTransport:
 
     def read(self, timeout_s: float) -> bytes:
         """The next chunk of the answer; an empty pipe times out at once."""
+        return self._take(self._chunk, timeout_s)
+
+    def read_into(self, buffer: memoryview, timeout_s: float) -> int:
+        """As much of the next chunk of the answer as fits."""
+        data = self._take(min(self._chunk, len(buffer)), timeout_s)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _take(self, count: int, timeout_s: float) -> bytes:
         self._check_open()
         if not self._waiting:
             raise TransportTimeout(f"{self.address}: no answer within {timeout_s:g} s")
-        data = bytes(self._waiting[: self._chunk])
-        del self._waiting[: self._chunk]
+        data = bytes(self._waiting[:count])
+        del self._waiting[:count]
         return data
 
     def _check_open(self) -> None:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from qdci_lab.addresses import address_kind
 from qdci_lab.errors import LocalProtocolError
+from qdci_lab.transport.replay import ReplayTransport
 from qdci_lab.transport.serial import SerialTransport
 from qdci_lab.transport.visa import VisaTransport
 
@@ -34,14 +35,22 @@ class Transport(Protocol):
         """At least one byte, and whatever else has arrived."""
         ...
 
+    def read_into(self, buffer: memoryview, timeout_s: float) -> int:
+        """At least one byte, and no more than fit into the buffer, which is not empty; how many came."""
+        ...
 
-def open_pipe(address: str, *, baud_rate: int = 9600, timeout_s: float = 2.0) -> Transport:
-    """The transport for an address, not yet open: a VISA resource name, or a pyserial port or URL."""
+
+def open_pipe(
+    address: str, *, baud_rate: int = 9600, rts_cts: bool = False, timeout_s: float = 2.0
+) -> Transport:
+    """The transport for an address, not yet open: a VISA resource name, a pyserial port or URL, or a recording."""
     kind = address_kind(address)
     if kind == "visa":
         return VisaTransport(address, timeout_s=timeout_s)
     if kind == "serial":
-        return SerialTransport(address, baud_rate=baud_rate)
+        return SerialTransport(address, baud_rate=baud_rate, rts_cts=rts_cts)
+    if kind == "replay":
+        return ReplayTransport(address)
     raise LocalProtocolError(
-        f"no byte pipe has the address {address!r}: give a VISA resource or a serial port"
+        f"no byte pipe has the address {address!r}: give a VISA resource, a serial port or replay:FILE"
     )

@@ -9,11 +9,12 @@ _DISCARD_BYTES = 4096
 
 
 class SerialTransport:
-    """8N1 without flow control, as every serial instrument of the lab wants it."""
+    """8N1, without flow control unless an instrument wants RTS/CTS."""
 
-    def __init__(self, address: str, *, baud_rate: int = 9600) -> None:
+    def __init__(self, address: str, *, baud_rate: int = 9600, rts_cts: bool = False) -> None:
         self.address = address
         self._baud_rate = baud_rate
+        self._rts_cts = rts_cts
         self._port: serial.SerialBase | None = None
 
     @property
@@ -27,7 +28,9 @@ class SerialTransport:
         Closing a port does not stop a late answer, as it does on a network link.
         """
         try:
-            port = serial.serial_for_url(self.address, baudrate=self._baud_rate, write_timeout=2.0)
+            port = serial.serial_for_url(
+                self.address, baudrate=self._baud_rate, rtscts=self._rts_cts, write_timeout=2.0
+            )
             port.timeout = SILENCE_S
             port.reset_input_buffer()
             while port.read(_DISCARD_BYTES):
@@ -55,11 +58,21 @@ class SerialTransport:
 
     def read(self, timeout_s: float) -> bytes:
         """At least one byte, and whatever else has arrived."""
+        return self._receive(None, timeout_s)
+
+    def read_into(self, buffer: memoryview, timeout_s: float) -> int:
+        """At least one byte, and whatever else has arrived and fits."""
+        data = self._receive(len(buffer), timeout_s)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _receive(self, limit: int | None, timeout_s: float) -> bytes:
         port = self._opened()
         try:
             port.timeout = timeout_s
             data = port.read(1)
-            data += port.read(getattr(port, "in_waiting", 0)) if data else b""
+            waiting = getattr(port, "in_waiting", 0)
+            data += port.read(waiting if limit is None else min(waiting, limit - 1)) if data else b""
         except (OSError, TypeError) as error:
             raise TransportError(f"{self.address}: {error}") from error
         if not data:

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.message import Query
@@ -59,6 +60,21 @@ def text(reply: bytes) -> str:
 def numbers(reply: bytes) -> tuple[float, ...]:
     """A comma list of numbers."""
     return tuple(number(part) for part in reply.split(b","))
+
+
+def on_off(state: SupportsFloat) -> int:
+    """1 or 0 for a boolean parameter, which may be given as bool or as number (LocalProtocolError for others)."""
+    value = float(state)
+    if value not in (0.0, 1.0):
+        raise LocalProtocolError(f"{state!r}: must be on (1, True) or off (0, False)")
+    return int(value)
+
+
+def finite(value: float) -> float:
+    """A number that can be printed in a command; LocalProtocolError for infinities and not-a-number."""
+    if not math.isfinite(value):
+        raise LocalProtocolError(f"{value} is not a finite number")
+    return value
 
 
 def error_report(reply: bytes) -> ErrorReport:

@@ -72,6 +72,12 @@ class Transcript:
         return all(_is_near(float(found), float(wanted), exchange.step) for found, wanted in pairs)
 
 
+def find_transcript(driver: type, folder: Path) -> Transcript | None:
+    """The transcript of a driver, by the name of its module; None if the folder has none."""
+    path = folder / f"{driver.__module__.rpartition('.')[2]}.toml"
+    return load_transcript(path) if path.exists() else None
+
+
 def load_transcript(path: Path) -> Transcript:
     """Read a transcript file; an exchange without provenance, or with an unknown comparison, is a ConfigError."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -14,11 +14,14 @@ _CLASSES = {
     "keysight_n7714a": "KeysightN7714A",
     "keysight_n7744a": "KeysightN7744A",
     "keysight_n7764a": "KeysightN7764A",
+    "oz_dd100mc": "OzDd100mc",
     "oz_epc400": "OzEpc400",
+    "oz_odl650": "OzOdl650",
     "polatis_6000": "Polatis6000",
     "qutag": "Qutag",
     "s_fifteen_spad": "SFifteenSpad",
     "thorlabs_itc4001": "ThorlabsItc4001",
+    "thorlabs_mpc320": "ThorlabsMpc320",
     "thorlabs_pm100d": "ThorlabsPm100d",
 }
 

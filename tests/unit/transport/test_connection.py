@@ -16,9 +16,10 @@ from qdci_lab.errors import (
 from qdci_lab.transport.memory import MemoryTransport
 from qdci_lab.transport.pipe import open_pipe
 from qdci_lab.wire.framing import LineFraming, ScpiFraming
-from qdci_lab.wire.message import Command, Query
-from qdci_lab.wire.scpi import block, block_data, integer, text
+from qdci_lab.wire.message import BlockQuery, Command, Query
+from qdci_lab.wire.scpi import block, block_data, error_report, integer, text
 
+NO_ERROR = b'+0,"No error"\n'
 SLOW, FAST, HALF, HANG_UP = (Query.text(word, text) for word in ("SLOW?", "FAST?", "HALF?", "HANG UP"))
 
 
@@ -38,7 +39,13 @@ def instrument(loopback: Any, released: threading.Event) -> Iterator[Any]:
             return b"slow\n"
         if word.endswith(b"N?"):
             return word[:-2] + b"\n"
-        return {b"FAST?": b"fast\n", b"HALF?": b"12", b"HANG UP": None}[word]
+        return {
+            b"FAST?": b"fast\n",
+            b"HALF?": b"12",
+            b"HANG UP": None,
+            b"STUCK?": b"#0ab",
+            b":SYST:ERR?": NO_ERROR,
+        }[word]
 
     yield loopback(answer)
     released.set()
@@ -179,6 +186,50 @@ def test_a_message_that_must_not_be_said_is_named_and_not_said():
 
 def test_a_block_is_one_reply():
     assert in_memory(scpi([])).query(Query.text("BLOCK?", block_data)) == b"\n" * 7
+
+
+def test_a_block_is_received_where_it_is_wanted():
+    connection = in_memory(scpi([]))
+    target = bytearray(7)
+    connection.fetch(BlockQuery.text("BLOCK?"), memoryview(target))
+    assert target == b"\n" * 7
+    assert connection.query(Query.text("GOOD?", text)) == "one two"
+    assert connection.log[-3].data == b"\n" * 7
+
+
+def test_a_block_of_another_length_is_named_and_closes_the_link():
+    connection = in_memory(scpi([]))
+    with pytest.raises(RemoteProtocolError, match=r"^lab\.dev: a block of 7 bytes, where 8 were expected"):
+        connection.fetch(BlockQuery.text("BLOCK?"), memoryview(bytearray(8)))
+    assert not connection.transport.is_open
+    assert connection.query(Query.text("GOOD?", text)) == "one two"
+
+
+def test_a_refused_block_is_explained_by_the_error_queue():
+    with pytest.raises(
+        InstrumentError, match=r"lab\.dev: error -113, 'Undefined header' in answer to 'BAD BLOCK\?'"
+    ):
+        in_memory(scpi([])).fetch(BlockQuery.text("BAD BLOCK?"), memoryview(bytearray(7)))
+
+
+def test_a_block_that_stays_away_without_reason_is_a_timeout():
+    connection = in_memory(lambda data: b'0,"No error"\n' if b"ERR" in data else b"#0123")
+    with pytest.raises(TransportTimeout, match=r"^lab\.dev: memory: no answer"):
+        connection.fetch(BlockQuery.text("BLOCK?"), memoryview(bytearray(7)))
+    connection.check_errors()
+
+
+def test_half_a_block_is_not_put_before_the_next_answer(connection: Connection):
+    with pytest.raises(TransportTimeout, match=r"lab\.dev: "):
+        connection.fetch(BlockQuery.text("STUCK?"), memoryview(bytearray(9)), timeout_s=0.05)
+    assert connection.query(FAST) == "fast"
+
+
+def test_an_instrument_has_its_own_way_to_be_asked_for_errors():
+    connection = in_memory(lambda data: b'-113,"Undefined header"\n' if data == b"ERR? STR\n" else b"")
+    connection.next_error = Query.text("ERR? STR", error_report)
+    with pytest.raises(InstrumentError, match="-113"):
+        connection.check_errors()
 
 
 def test_the_log_keeps_the_beginning_of_what_passed():

@@ -30,6 +30,11 @@ def read_exactly(transport: Transport, count: int) -> bytes:
     return data
 
 
+def read_into_all(transport: Transport, buffer: memoryview) -> None:
+    while buffer:
+        buffer = buffer[transport.read_into(buffer, 2.0) :]
+
+
 @pytest.fixture(params=["visa", "serial", "memory"])
 def transport(request: pytest.FixtureRequest, loopback: Any) -> Iterator[Transport]:
     if request.param == "memory":
@@ -54,6 +59,28 @@ def test_any_byte_passes_in_any_number(transport: Transport):
     assert read_exactly(transport, len(BLOCK)) == BLOCK
 
 
+@pytest.mark.parametrize("size", [1, 1000, len(BLOCK), 2 * len(BLOCK)])
+def test_bytes_are_read_into_a_buffer_of_any_size(transport: Transport, size: int):
+    transport.write(b"BLOCK?\n")
+    data, buffer = b"", memoryview(bytearray(size))
+    while len(data) < len(BLOCK):
+        room = buffer[: len(BLOCK) - len(data)]
+        count = transport.read_into(room, 2.0)
+        assert 1 <= count <= len(room)
+        data += room[:count]
+    assert data == BLOCK
+    with pytest.raises(TransportTimeout, match=r"^\S+: no answer within 0.05 s"):
+        transport.read_into(buffer, 0.05)
+
+
+def test_what_did_not_fit_is_read_next(transport: Transport):
+    transport.write(b"ECHO?\n")
+    start = memoryview(bytearray(2))
+    read_into_all(transport, start)
+    assert bytes(start) == b"ec"
+    assert read_exactly(transport, 3) == b"ho\n"
+
+
 def test_silence_is_a_timeout_that_names_the_address(transport: Transport):
     transport.write(b"SILENCE?\n")
     with pytest.raises(TransportTimeout, match=r"^\S+: no answer within 0.05 s"):
@@ -69,6 +96,8 @@ def test_a_closed_link_says_so_and_can_be_opened_again(transport: Transport):
         transport.write(b"ECHO?\n")
     with pytest.raises(TransportError, match="closed"):
         transport.read(0.1)
+    with pytest.raises(TransportError, match="closed"):
+        transport.read_into(memoryview(bytearray(1)), 0.1)
     transport.open()
     transport.write(b"ECHO?\n")
     assert read_exactly(transport, 5) == b"echo\n"
@@ -83,12 +112,13 @@ def test_what_was_under_way_does_not_survive_a_close(transport: Transport):
 
 
 @pytest.mark.parametrize("kind", ["visa_address", "serial_url"])
-def test_a_peer_that_hangs_up_is_no_timeout(loopback: Any, kind: str):
+@pytest.mark.parametrize("into", [False, True])
+def test_a_peer_that_hangs_up_is_no_timeout(loopback: Any, kind: str, into: bool):
     transport = open_pipe(getattr(loopback(answer), kind))
     transport.open()
     transport.write(b"HANG UP\n")
     with pytest.raises(TransportError, match=r"127\.0\.0\.1") as caught:
-        transport.read(2.0)
+        transport.read_into(memoryview(bytearray(4)), 2.0) if into else transport.read(2.0)
     assert not isinstance(caught.value, TransportTimeout)
     transport.close()
 

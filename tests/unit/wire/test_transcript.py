@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from qdci_lab.errors import ConfigError
-from qdci_lab.wire.transcript import load_transcript
+from qdci_lab.wire.transcript import find_transcript, load_transcript
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "transcripts").glob("*.toml"))
 
@@ -34,6 +34,16 @@ def test_an_exchange_without_provenance_is_a_mistake_that_says_where(tmp_path: P
     path.write_text(GOOD.replace("manual p. 3", "somebody said so"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"model.toml: exchange\[0\].source"):
         load_transcript(path)
+
+
+def test_a_driver_finds_its_transcript_by_the_name_of_its_module(tmp_path: Path):
+    (tmp_path / "maker_model.toml").write_text(GOOD, encoding="utf-8")
+    known = type("Model", (), {"__module__": "drivers.kind.maker_model"})
+    other = type("Model", (), {"__module__": "drivers.kind.other_model"})
+    transcript = find_transcript(known, tmp_path)
+    assert transcript is not None
+    assert transcript.model == "Maker Model"
+    assert find_transcript(other, tmp_path) is None
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)

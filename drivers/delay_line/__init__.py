@@ -1,0 +1,1 @@
+"""Optical delay lines."""
