@@ -25,7 +25,12 @@ Published = Sequence[tuple[str, float, float]]
 def origin(start: Mapping[str, Any]) -> str:
     """The line that says what a figure shows: simulated or measured, the testbed, the seed."""
     source = start.get("source", "bench")
-    words = {"twin": "SIMULATED by the digital twin", "bench": "measured", "mixed": "PARTLY SIMULATED"}
+    words = {
+        "twin": "SIMULATED by the digital twin",
+        "bench": "measured",
+        "mixed": "PARTLY SIMULATED",
+        "replay": "REPLAYED",
+    }
     seed = f", seed {start['seed']}" if "seed" in start else ""
     return f"{words.get(source, source)} · testbed {start.get('testbed', '?')}{seed}"
 

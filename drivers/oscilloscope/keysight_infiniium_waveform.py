@@ -133,7 +133,11 @@ def summarise(values: NDArray[np.float64]) -> Summary:
         return Summary(mean_v, _deviation(values, mean_v), float(values.max() - values.min()), 0)
     samples = values[~np.isnan(values)]
     holes = len(values) - len(samples)
-    return replace(summarise(samples), holes=holes) if len(samples) else Summary(math.nan, math.nan, math.nan, holes)
+    return (
+        replace(summarise(samples), holes=holes)
+        if len(samples)
+        else Summary(math.nan, math.nan, math.nan, holes)
+    )
 
 
 def _deviation(values: NDArray[np.float64], mean: float) -> float:

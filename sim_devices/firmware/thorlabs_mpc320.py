@@ -38,7 +38,7 @@ from sim_devices.twin.handle import ComponentHandle
 POLL_PS = seconds_to_ps(5e-3)
 UPDATE_PS = seconds_to_ps(0.1)
 MOTOR_CURRENT_MA = 80
-CHANNELS = (1, 2, 4)
+CHANNELS: tuple[int, ...] = (1, 2, 4)
 MOVE_HOMED, MOVE_COMPLETED, MOVE_STOPPED, STATUS_UPDATE = 0x0444, 0x0464, 0x0466, 0x0491
 _ENABLE, _DISABLE = 1, 2
 
@@ -173,9 +173,7 @@ class ThorlabsMpc320:
 
     def _status_bits(self, paddle: Paddle) -> bytes:
         self._poll(paddle)
-        return long(
-            0x042A, struct.pack("<HL", paddle.channel, paddle.status_bits(self._lab_time.now_ps()))
-        )
+        return long(0x042A, struct.pack("<HL", paddle.channel, paddle.status_bits(self._lab_time.now_ps())))
 
     def _status(self, code: int, paddle: Paddle, position: int) -> bytes:
         now_ps = self._lab_time.now_ps()

@@ -107,4 +107,6 @@ class Paddle:
             bits |= JOGGING_FORWARD if forward else JOGGING_REVERSE
         else:
             bits |= FORWARD if forward else REVERSE
-        return bits | ACTIVE | (HOMED if self.homed else 0) | (HOMING if motion.kind is MotionKind.HOME else 0)
+        return (
+            bits | ACTIVE | (HOMED if self.homed else 0) | (HOMING if motion.kind is MotionKind.HOME else 0)
+        )

@@ -88,7 +88,8 @@ def test_a_voltage_is_given_within_the_current_limit(supply: Any, fake: Any):
     assert fake.registers[":VOLT? (@1)"] == fake.registers[":VOLT? (@3)"] == "+0.00000000E+00"
 
 
-def test_connecting_changes_nothing(supply: Any, fake: Any):
+@pytest.mark.usefixtures("supply")
+def test_connecting_changes_nothing(fake: Any):
     assert fake.written[:2] == [b"*IDN?", b"*CLS"]
     assert all(message.endswith(b"? (@2)") for message in fake.written[2:])
 
@@ -116,16 +117,16 @@ def test_each_output_has_its_ratings(
     supply = connected(KeysightE36312A, fake, channel=channel)
     assert supply.voltage_setpoint.limits == (0.0, voltage_v)
     assert supply.current_limit.limits == (0.0, current_a)
-    with pytest.raises(LimitError, match="dev_voltage_setpoint: .* is above the bound"):
+    with pytest.raises(LimitError, match=r"dev_voltage_setpoint: .* is above the bound"):
         supply.voltage_setpoint.set(voltage_v + 0.1)
 
 
 def test_what_is_connected_may_stand_less(connected: Any, fake: Any):
     supply = connected(KeysightE36312A, fake, channel=2, max_voltage_v=3.3, max_current_a=0.2)
     before = len(fake.written)
-    with pytest.raises(LimitError, match="dev_voltage_setpoint: 5 V is above the bound of 3.3 V"):
+    with pytest.raises(LimitError, match=r"dev_voltage_setpoint: 5 V is above the bound of 3\.3 V"):
         supply.voltage_setpoint.set(5.0)
-    with pytest.raises(LimitError, match="dev_current_limit: 0.5 A is above the bound of 0.2 A"):
+    with pytest.raises(LimitError, match=r"dev_current_limit: 0\.5 A is above the bound of 0\.2 A"):
         supply.current_limit.set(0.5)
     assert len(fake.written) == before
 

@@ -100,7 +100,7 @@ def test_the_sensors_own_wavelength_limits_hold(meter: Any, fake: Any):
         meter.wavelength.set(635.0)
     with pytest.raises(LimitError, match="dev_averages: 20000 is above the bound of 10000"):
         meter.averages.set(20_000)
-    with pytest.raises(LocalProtocolError, match="2.5 averages: must be a whole number"):
+    with pytest.raises(LocalProtocolError, match=r"2\.5 averages: must be a whole number"):
         meter.averages.set(2.5)
     assert len(fake.written) == before
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def ask(line, command: str) -> list[str]:
 def test_a_conversation_in_any_chunking(cuts):
     line = OzDd100mc({}, serial_number="303699-01").session()
     edges = [0, *sorted(cuts), len(SCRIPT)]
-    replies = [line.feed(SCRIPT[begin:end]) for begin, end in zip(edges, edges[1:], strict=False)]
+    replies = [line.feed(SCRIPT[begin:end]) for begin, end in itertools.pairwise(edges)]
     assert b"".join(replies) == REPLIES
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def ask(line, command: str) -> list[str]:
 def test_a_conversation_in_any_chunking(cuts):
     line = OzOdl650({}, serial_number="AB12").session()
     edges = [0, *sorted(cuts), len(SCRIPT)]
-    replies = [line.feed(SCRIPT[begin:end]) for begin, end in zip(edges, edges[1:], strict=False)]
+    replies = [line.feed(SCRIPT[begin:end]) for begin, end in itertools.pairwise(edges)]
     assert b"".join(replies) == REPLIES
 
 

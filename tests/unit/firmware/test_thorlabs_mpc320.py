@@ -1,3 +1,4 @@
+import itertools
 import struct
 from collections.abc import Iterator
 
@@ -94,7 +95,7 @@ def test_a_conversation_in_any_chunking(cuts):
     edges = [0, *sorted(cuts), len(SCRIPT)]
     whole = ThorlabsMpc320({}, serial_number="1").session().feed(SCRIPT)
     line = ThorlabsMpc320({}, serial_number="1").session()
-    assert b"".join(line.feed(SCRIPT[a:b]) for a, b in zip(edges, edges[1:], strict=False)) == whole
+    assert b"".join(line.feed(SCRIPT[a:b]) for a, b in itertools.pairwise(edges)) == whole
     codes = [code for code, _ in messages(whole)]
     assert (codes[0], codes[-1]) == (0x0006, 0x0466)
     assert (codes.count(0x0464), codes.count(0x0444)) == (2, 1)
