@@ -15,19 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from ophyd.utils import LimitError
 
-from drivers.awg.keysight_m8195a import KeysightM8195A, Waveforms
-from drivers.awg.keysight_m8195a_codec import (
-    CHUNK_SAMPLES,
-    Amplitude,
-    FourChannels,
-    Offset,
-    OutputState,
-    Raster,
-    RunState,
-    Samples,
-    check_samples,
-    divider,
-)
+from drivers.awg.keysight_m819x_codec import CHUNK_SAMPLES, Amplitude, Offset, OutputState, RunState, Samples
+from drivers.awg.keysight_m8195a import KeysightM8195A
+from drivers.awg.keysight_m8195a_codec import MEMORY, FourChannels, Raster, divider
+from drivers.awg.waveforms import Waveforms
 from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError, TransportTimeout
 from qdci_lab.wire.message import Command
 from qdci_lab.wire.scpi import block_data
@@ -373,4 +364,4 @@ def test_dividers_are_read():
 
 
 def test_the_common_length_is_told():
-    assert check_samples({1: noise(1280), 4: noise(1280)}) == 1280
+    assert MEMORY.check({1: noise(1280), 4: noise(1280)}) == 1280
