@@ -3,19 +3,17 @@
 Reference: the SCPI command set of Polatis switches as public drivers use it: commands, replies, errors printed with a
 blank after the comma, replies that end with CR LF.
 
-Assumed: a new connection takes its ports away from the connections they had; switching takes 15 ms, during which the
-old paths are already open and the new ones not yet there, while :CONNect:STATe? and :PORT? show the new state at once;
-connections that are still being made when others are asked for are finished together with them;
-removing a connection that does not exist is no error; a port that does not exist, is named twice or stands in the
-wrong list gives -222; connecting a disabled port gives -221, and disabling a port opens its connection; queue 20 deep;
-*RST opens everything; the boot mode is remembered without effect; powers have two decimals and end at -60 dBm.
+Assumed: a new connection takes its ports away from the connections they had; :CONNect:STATe? and :PORT? show the new
+state at once, while the matrix takes its time (see `polatis_matrix`); removing a connection that does not
+exist is no error; a port that does not exist, is named twice or stands in the wrong list gives -222; connecting a
+disabled port gives -221, and disabling a port opens its connection; queue 20 deep; *RST opens everything; the boot mode
+is remembered without effect; powers have two decimals.
 """
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from qdci_lab.units import ps_to_seconds, seconds_to_ps, watt_to_dbm
+from sim_devices.firmware.polatis_matrix import Connection, PolatisMatrix
 from sim_devices.firmware.scpi import ScpiInstrument
 from sim_devices.firmware.scpi_errors import (
     DATA_OUT_OF_RANGE,
@@ -29,13 +27,9 @@ from sim_devices.firmware.scpi_errors import (
 from sim_devices.firmware.scpi_status import ErrorQueue, StatusSystem
 from sim_devices.firmware.scpi_tree import Handler, Request
 from sim_devices.firmware.scpi_values import arguments, bare, channel_list, choice, integer
-from sim_devices.firmware.sockets import connect
 from sim_devices.twin.handle import ComponentHandle
 
-_SIZE = re.compile(r"-(\d+)x(\d+)-")
 _POWER_PORTS = 256
-_DARK_DBM = -60.0
-Connection = tuple[int, int]
 
 
 class Polatis6000(ScpiInstrument):
@@ -54,23 +48,13 @@ class Polatis6000(ScpiInstrument):
         ip_address: str = "192.168.1.1",
         reply_terminator: str = "\r\n",
     ) -> None:
-        size = _SIZE.search(product_code)
-        if size is None:
-            raise ValueError(
-                f"product_code {product_code!r} does not tell the size, as in N-VST-32x32-LU1-DMHNV"
-            )
-        self._ingress, self._egress = int(size[1]), int(size[2])
-        self._matrix = connect(components, ["matrix"])["matrix"]
-        self._switching_ps = seconds_to_ps(switching_s)
-        self._has_monitors = "I-OST" not in product_code
+        self._matrix = PolatisMatrix(components, product_code, switching_s)
         self._ip_address = ip_address
-        self._ready_ps: dict[Connection, int] = {}
         self._disabled: set[int] = set()
         self._boot_mode = "AUT"
         self.terminator = reply_terminator.encode("ascii")
         identity = f"Polatis,{product_code},{serial_number},{firmware_revision}"
         super().__init__(self._matrix.lab_time, identity, StatusSystem(ErrorQueue(20)))
-        self._matrix.apply(connections=frozenset())
 
     def error_text(self, entry: ErrorEntry) -> str:
         """With a blank after the comma."""
@@ -79,11 +63,11 @@ class Polatis6000(ScpiInstrument):
     def reset(self) -> None:
         """Opens every connection and enables every port."""
         self._disabled.clear()
-        self._switch(set())
+        self._matrix.switch(set())
 
     def busy_until_ps(self) -> int:
         """Lab time at which the last connection is there."""
-        return max(self._ready_ps.values(), default=0)
+        return self._matrix.busy_until_ps()
 
     def commands(self) -> dict[str, Handler]:
         """All commands of the instrument."""
@@ -94,8 +78,8 @@ class Polatis6000(ScpiInstrument):
             f"{connections}:SUB": self._sub,
             f"{connections}:STATe?": bare(self._state),
             f"{connections}:PORT?": self._partner,
-            ":OXC:SWITch:DISConnect:ALL": bare(lambda: self._switch(set())),
-            ":OXC:SWITch:SIZE?": bare(lambda: f"{self._ingress},{self._egress}"),
+            ":OXC:SWITch:DISConnect:ALL": bare(lambda: self._matrix.switch(set())),
+            ":OXC:SWITch:SIZE?": bare(lambda: f"{self._matrix.ingress},{self._matrix.egress}"),
             f"{ports}:DISable": self._disable,
             f"{ports}:ENABle": self._enable,
             f"{ports}:STATe?": self._port_states,
@@ -107,36 +91,34 @@ class Polatis6000(ScpiInstrument):
         }
 
     def _add(self, request: Request) -> None:
-        new = self._connections(request)
-        taken = {port for connection in new for port in connection}
-        self._switch(new | {old for old in self._ready_ps if taken.isdisjoint(old)})
+        self._matrix.add(self._connections(request))
 
     def _only(self, request: Request) -> None:
-        self._switch(self._connections(request))
+        self._matrix.switch(self._connections(request))
 
     def _sub(self, request: Request) -> None:
         ingress, egress = (self._ports(token) for token in arguments(request, 2))
+        present = self._matrix.connections
         if ingress and egress:
-            self._switch(set(self._ready_ps) - self._connections(request))
+            self._matrix.switch(set(present) - self._connections(request))
         else:
-            self._switch({old for old in self._ready_ps if old[0] not in ingress and old[1] not in egress})
+            self._matrix.switch({one for one in present if one[0] not in ingress and one[1] not in egress})
 
     def _state(self) -> str:
-        ordered = sorted(self._ready_ps)
-        sides = (",".join(str(connection[side]) for connection in ordered) for side in (0, 1))
+        present = self._matrix.connections
+        sides = (",".join(str(connection[side]) for connection in present) for side in (0, 1))
         return ",".join(f"(@{side})" for side in sides)
 
     def _partner(self, request: Request) -> str:
         (token,) = arguments(request, 1)
-        port = self._existing(integer(token))
-        partners = [sum(connection) - port for connection in self._ready_ps if port in connection]
-        return f'"{partners[0]}"' if partners else '""'
+        partner = self._matrix.partner(self._existing(integer(token)))
+        return '""' if partner is None else f'"{partner}"'
 
     def _disable(self, request: Request) -> None:
         (token,) = arguments(request, 1)
         ports = self._ports(token)
         self._disabled.update(ports)
-        self._switch({connection for connection in self._ready_ps if not ports & set(connection)})
+        self._matrix.open_ports(ports)
 
     def _enable(self, request: Request) -> None:
         (token,) = arguments(request, 1)
@@ -144,7 +126,7 @@ class Polatis6000(ScpiInstrument):
 
     def _port_states(self, request: Request) -> str:
         tokens = arguments(request, 0, 1)
-        ports = channel_list(tokens[0]) if tokens else range(1, self._ingress + self._egress + 1)
+        ports = channel_list(tokens[0]) if tokens else self._matrix.ports
         return "(" + ",".join("D" if self._existing(port) in self._disabled else "E" for port in ports) + ")"
 
     def _set_boot_mode(self, request: Request) -> None:
@@ -153,7 +135,7 @@ class Polatis6000(ScpiInstrument):
 
     def _powers(self, request: Request) -> str:
         (token,) = arguments(request, 1)
-        if not self._has_monitors:
+        if not self._matrix.has_monitors:
             raise ScpiError(UNDEFINED_HEADER)
         ports = channel_list(token)
         if len(ports) > _POWER_PORTS:
@@ -162,10 +144,9 @@ class Polatis6000(ScpiInstrument):
 
     def _power_dbm(self, port: int) -> float:
         try:
-            power_w = self._matrix.sense(f"port_power_w:{port}")
+            return self._matrix.power_dbm(port)
         except ValueError as error:
             raise ScpiError(HARDWARE_MISSING) from error
-        return max(watt_to_dbm(power_w), _DARK_DBM)
 
     def _network(self, request: Request) -> str:
         arguments(request, 0)
@@ -185,7 +166,7 @@ class Polatis6000(ScpiInstrument):
         return ",".join(self.error_text(entry) for entry in entries)
 
     def _existing(self, port: int) -> int:
-        if not 1 <= port <= self._ingress + self._egress:
+        if port not in self._matrix.ports:
             raise ScpiError(DATA_OUT_OF_RANGE)
         return port
 
@@ -198,26 +179,15 @@ class Polatis6000(ScpiInstrument):
 
     def _connections(self, request: Request) -> set[Connection]:
         """The pairs that two channel lists of one length make: -222 if they are none, -221 for a disabled port."""
-        tokens = arguments(request, 2)
-        ingress, egress = (channel_list(token) for token in tokens)
-        on_their_sides = all(port <= self._ingress for port in self._ports(tokens[0])) and all(
-            port > self._ingress for port in self._ports(tokens[1])
-        )
-        if len(ingress) != len(egress) or not on_their_sides:
+        lists = [channel_list(token) for token in arguments(request, 2)]
+        for token in request.parameters:
+            self._ports(token)
+        ingress, egress = lists
+        if len(ingress) != len(egress):
+            raise ScpiError(DATA_OUT_OF_RANGE)
+        pairs = set(zip(ingress, egress, strict=True))
+        if not all(map(self._matrix.is_pair, pairs)):
             raise ScpiError(DATA_OUT_OF_RANGE)
         if self._disabled & {*ingress, *egress}:
             raise ScpiError(SETTINGS_CONFLICT)
-        return set(zip(ingress, egress, strict=True))
-
-    def _switch(self, wanted: set[Connection]) -> None:
-        """Open what is not wanted at once and make what is new later; what is there and wanted stays."""
-        if wanted == set(self._ready_ps):
-            return
-        now_ps = self.lab_time.now_ps()
-        there = {
-            one: ready_ps for one, ready_ps in self._ready_ps.items() if one in wanted and ready_ps <= now_ps
-        }
-        self._ready_ps = dict.fromkeys(wanted, now_ps + self._switching_ps) | there
-        self._matrix.apply(connections=frozenset(there))
-        if wanted != set(there):
-            self._matrix.apply(connections=frozenset(wanted), after_s=ps_to_seconds(self._switching_ps))
+        return pairs

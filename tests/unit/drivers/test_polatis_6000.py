@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ophyd.utils import LimitError
 
+from drivers.optical_switch.matrix_connections import Size, connections_of, routes, with_route
 from drivers.optical_switch.polatis_6000 import Polatis6000
-from drivers.optical_switch.polatis_6000_codec import (
-    Connections,
-    Size,
-    connections_of,
-    matrix_size,
-    port_lists,
-    routes,
-    with_route,
-)
+from drivers.optical_switch.polatis_6000_codec import Connections, matrix_size, port_lists
 from qdci_lab.errors import (
     AcquisitionError,
     InstrumentError,
