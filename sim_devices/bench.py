@@ -5,9 +5,9 @@ import selectors
 import socket
 import threading
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -17,6 +17,7 @@ from qdci_lab.errors import ConfigError, Mistake
 from sim_devices.config import SIM_FILE, TWIN_FILE, SimModel, find_mistakes, load_twin
 from sim_devices.firmware import FIRMWARES
 from sim_devices.firmware.qutag import Qutag
+from sim_devices.firmware.session import ExtraPort
 from sim_devices.server.control import ControlServer, RequestRefused, TaggerPort
 from sim_devices.server.pty import PtyServer
 from sim_devices.server.tcp import TcpServer
@@ -25,6 +26,7 @@ from sim_devices.twin.layout import InstrumentSpec
 from sim_devices.twin.twin import Twin
 
 SOURCE = "twin"
+_ATTEMPTS = 50
 _SIMULATED = "sim://"
 
 
@@ -34,6 +36,8 @@ class DeviceReport:
 
     model: str
     address: str
+    extra_addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where its further ports answer, by name."""
 
 
 class _Wire(Protocol):
@@ -67,6 +71,26 @@ class _LibraryWire:
         self._port.switch(on=False)
 
 
+class _PortsWire:
+    """A device with several TCP ports; the first one's address is the device's."""
+
+    def __init__(self, servers: Sequence[TcpServer]) -> None:
+        self._servers = servers
+        self.address = servers[0].address
+
+    def start(self) -> None:
+        for server in self._servers:
+            server.start()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.stop()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
 class Bench:
     """All simulated devices of one testbed in this process; a context manager.
 
@@ -85,6 +109,7 @@ class Bench:
         self._lock = threading.RLock()
         self._models: dict[str, str] = {}
         self._wires: dict[str, _Wire] = {}
+        self._extra_addresses: dict[str, Mapping[str, str]] = {}
         self._taggers: dict[str, TaggerPort] = {}
         with ExitStack() as resources:
             self._stop_reader, self._stop_writer = map(resources.enter_context, socket.socketpair())
@@ -101,7 +126,10 @@ class Bench:
     @property
     def devices(self) -> Mapping[str, DeviceReport]:
         """The devices of this bench by name, stopped ones included."""
-        return {name: DeviceReport(self._models[name], wire.address) for name, wire in self._wires.items()}
+        return {
+            name: DeviceReport(self._models[name], wire.address, self._extra_addresses.get(name, {}))
+            for name, wire in self._wires.items()
+        }
 
     @property
     def control_address(self) -> str:
@@ -156,9 +184,12 @@ class Bench:
 
     def report(self) -> dict[str, object]:
         """Who we are and which devices there are, as plain data."""
-        devices = {
+        devices: dict[str, dict[str, object]] = {
             name: {"model": device.model, "address": device.address} for name, device in self.devices.items()
         }
+        for name, device in self.devices.items():
+            if device.extra_addresses:
+                devices[name]["extra_addresses"] = dict(device.extra_addresses)
         return {
             "devices": devices,
             "control": self.control_address,
@@ -212,7 +243,10 @@ class Bench:
             self._taggers[name] = TaggerPort(instrument)
             self._wires[name] = _LibraryWire(self._taggers[name], self.control_address, name)
         elif kind == "tcp":
-            self._wires[name] = TcpServer(instrument.session, port=int(port or 0), name=name)
+            extra: Mapping[str, ExtraPort] = getattr(instrument, "extra_ports", {})
+            servers = _tcp_servers({"": ExtraPort(0, instrument.session), **extra}, int(port or 0), name)
+            self._wires[name] = servers[""] if not extra else _PortsWire(list(servers.values()))
+            self._extra_addresses[name] = {key: servers[key].address for key in extra}
         else:
             self._wires[name] = PtyServer(instrument.session, name=name)
 
@@ -225,6 +259,25 @@ class Bench:
         if name not in self._wires:
             raise RequestRefused(f"no device {name}; there are {', '.join(self._wires)}")
         return self._wires[name]
+
+
+def _tcp_servers(places: Mapping[str, ExtraPort], port: int, name: str) -> dict[str, TcpServer]:
+    """One server for each place; with `port` 0 any first port will do above which the others are free."""
+    for attempt in range(_ATTEMPTS):
+        servers: dict[str, TcpServer] = {}
+        first = port
+        try:
+            for key, place in places.items():
+                number = first + place.offset if first else 0
+                servers[key] = TcpServer(place.session, port=number, name=f"{name}.{key}".rstrip("."))
+                first = first or servers[key].port
+            return servers
+        except (OSError, OverflowError):
+            for server in servers.values():
+                server.close()
+            if port or attempt == _ATTEMPTS - 1:
+                raise
+    return {}
 
 
 def _addresses(testbed: Path) -> Mapping[str, str]:

@@ -108,6 +108,8 @@ def _print_devices(bench: Bench) -> None:
     table.add_column("address", overflow="fold")
     for name, device in bench.devices.items():
         table.add_row(name, device.model, device.address)
+        for port, address in device.extra_addresses.items():
+            table.add_row("", port, address)
     console = Console()
     console.print(table)
     console.print(f"control server at {bench.control_address}; Ctrl-C ends the bench", highlight=False)

@@ -200,6 +200,7 @@ class KeysightInfiniium(Instrument):
         byte_order: Literal["LSBF", "MSBF"] = "LSBF",
         streaming: bool = True,
         acquisition_timeout_s: float = 10.0,
+        timeout_s: float = 2.0,
         **kwargs: Any,
     ) -> None:
         self.channels = checked_channels(channels)
@@ -210,7 +211,7 @@ class KeysightInfiniium(Instrument):
         self._byte_order = byte_order
         self._words = np.empty(0, self._form.dtype(byte_order))
         self._points: int | None = None
-        super().__init__(address, **kwargs)
+        super().__init__(address, timeout_s=timeout_s, **kwargs)
         self.connection.next_error = NEXT_ERROR
         for channel in set(CHANNELS) - set(self.channels):
             self._leave_out(channel)

@@ -2,7 +2,8 @@
 
 Reference: Thorlabs, APT Controllers Host-Controller Communications Protocol, issue 25. Channels are a bit mask, 1, 2
 and 4 for the paddles 1, 2 and 3. 1370 counts of the encoder are 170 degrees. Most commands have no reply; an instrument
-also speaks unasked, when a motion has ended and, once it was asked to, ten times a second.
+also speaks unasked, when a motion has ended and, once it was asked to, ten times a second. Assumed, as in other APT
+controllers: the status bits of moving, homing and homed, and the parameters of a jog and a stop.
 """
 
 import struct

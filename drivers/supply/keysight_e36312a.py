@@ -69,12 +69,13 @@ class KeysightE36312A(Instrument):
         channel: int,
         max_voltage_v: float | None = None,
         max_current_a: float | None = None,
+        timeout_s: float = 2.0,
         **kwargs: Any,
     ) -> None:
         self.channel = checked_channel(channel)
         self.voltage_range_v = _bounds("max_voltage_v", RATINGS_V[channel], max_voltage_v)
         self.current_range_a = _bounds("max_current_a", RATINGS_A[channel], max_current_a)
-        super().__init__(address, **kwargs)
+        super().__init__(address, timeout_s=timeout_s, **kwargs)
 
     def ask(self, entry: Callable[[int], Query[T]]) -> T:
         """The value behind a codec entry, for this output; InstrumentError if the instrument refuses the query."""

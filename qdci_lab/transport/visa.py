@@ -4,10 +4,8 @@ A raw socket of the pure-Python backend is read directly: its own read ends at e
 after a timeout hands each late answer to the next question.
 """
 
-import contextlib
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pyvisa
@@ -77,10 +75,10 @@ class VisaTransport:
         """At least one byte, and whatever else has arrived."""
         self._check_open()
         data, self._surplus = self._surplus, b""
-        if not data:
-            with self._receiving(timeout_s):
-                data = self._receive(timeout_s)
-        return self._not_ended(data)
+        try:
+            return self._not_ended(data or self._receive(timeout_s))
+        except (pyvisa.Error, OSError) as error:
+            raise self._failure(error, timeout_s) from error
 
     def read_into(self, buffer: memoryview, timeout_s: float) -> int:
         """At least one byte, and whatever else has arrived and fits; a socket's bytes go there without a detour."""
@@ -90,10 +88,11 @@ class VisaTransport:
             count = min(len(data), len(buffer))
             buffer[:count], self._surplus = data[:count], data[count:]
             return count
-        with self._receiving(timeout_s):
+        try:
             self._socket.settimeout(timeout_s)
-            count = self._socket.recv_into(buffer)
-        return self._not_ended(count)
+            return self._not_ended(self._socket.recv_into(buffer))
+        except (pyvisa.Error, OSError) as error:
+            raise self._failure(error, timeout_s) from error
 
     def _receive(self, timeout_s: float) -> bytes:
         if self._socket is not None:
@@ -102,16 +101,11 @@ class VisaTransport:
         self._resource.timeout = int(timeout_s * 1000)
         return self._resource.read_raw()
 
-    @contextlib.contextmanager
-    def _receiving(self, timeout_s: float) -> Iterator[None]:
-        try:
-            yield
-        except (TimeoutError, pyvisa.VisaIOError) as error:
-            if isinstance(error, TimeoutError) or error.error_code == StatusCode.error_timeout:
-                raise TransportTimeout(f"{self.address}: no answer within {timeout_s:g} s") from error
-            raise TransportError(f"{self.address}: {error}") from error
-        except (pyvisa.Error, OSError) as error:
-            raise TransportError(f"{self.address}: {error}") from error
+    def _failure(self, error: Exception, timeout_s: float) -> TransportError:
+        visa_code = error.error_code if isinstance(error, pyvisa.VisaIOError) else None
+        if isinstance(error, TimeoutError) or visa_code == StatusCode.error_timeout:
+            return TransportTimeout(f"{self.address}: no answer within {timeout_s:g} s")
+        return TransportError(f"{self.address}: {error}")
 
     def _not_ended(self, received: Received) -> Received:
         if not received:

@@ -7,8 +7,8 @@ S<n> and FH are over when their reply comes, so the reply lets lab time pass; GF
 S? during the run lets 5 ms pass.
 Assumed: the position is unknown until FH; S<n> then, and GF and GR, do not move anything and answer as S?; two turns of
 32768 steps a second; 2 s to find the home sensor; a position beyond the ends gives Error-6, an unknown command Error-2,
-each followed by `Done`; the word before S?'s colon; the echo is off at power-on and leaves out the end of the line;
-RESET forgets position and echo; OW and OZ-SHS<n> do nothing; the manufacturing date.
+each followed by `Done`; the word before the colon of S?; the echo is off at power-on and leaves out the end of the
+line; RESET forgets position and echo; OW and OZ-SHS<n> do nothing; the manufacturing date.
 """
 
 import re

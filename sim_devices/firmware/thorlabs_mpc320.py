@@ -4,10 +4,11 @@ Reference: Thorlabs APT Controllers Host-Controller Communications Protocol (115
 1, 2 and 4. That enabling some channels disables the others, and the header-only MOVE_COMPLETED after a jog, are as
 public drivers have seen them.
 
-Motions take lab time. Their end is announced (MOVE_HOMED, MOVE_COMPLETED) at the head of whatever is sent next to the
-client that asked for the motion once lab time has come that far, never at once: clients drain the line after a request
-and would throw an early announcement away. Every public driver polls the status meanwhile; for a client that only
-listens, `announces_at_once` lets the motion's lab time pass and announces its end in answer to the request.
+Motions take lab time. Their end is announced (MOVE_HOMED, MOVE_COMPLETED) to the client that asked for the motion behind
+the answer to whatever it sends next once lab time has come that far, never at once: clients drain the line after a
+request and would throw an early announcement away, and those that read one message for each question find their answer
+first. Every public driver polls the status meanwhile; for a client that only listens, `announces_at_once` lets the
+motion's lab time pass and announces its end in answer to the request.
 A status or position poll during a motion lets 5 ms pass before it answers, the next one 10 ms, and twice as much each
 time until the motion is over: drivers that poll a few times a second must come to an end within their time limits.
 
@@ -72,11 +73,11 @@ class ThorlabsMpc320:
         return Mpc320Session(self)
 
     def answer(self, message: AptMessage, session: "Mpc320Session") -> bytes:
-        """What is sent after a message has been carried out: announcements first."""
+        """What is sent after a message has been carried out: the answer, then announcements."""
         with self._lock:
             reply = self._execute(message, session)
             self._announce()
-            return session.kept() + b"".join(self._updates(session)) + reply
+            return reply + session.kept() + b"".join(self._updates(session))
 
     def _execute(self, message: AptMessage, session: "Mpc320Session") -> bytes:
         actions: Mapping[int, Callable[[], bytes]] = {

@@ -5,7 +5,8 @@ import socket
 import threading
 from collections.abc import Callable
 
-from sim_devices.firmware.session import Session
+from sim_devices.firmware.session import Session, StreamingSession
+from sim_devices.server.tcp_stream import stream
 
 _CHUNK_BYTES = 1 << 18
 _WAITING_CLIENTS = 128
@@ -102,6 +103,11 @@ class TcpServer:
         self._listener = TcpListener(self._serve, port=port, name=name)
 
     @property
+    def port(self) -> int:
+        """The port's number."""
+        return self._listener.port
+
+    @property
     def address(self) -> str:
         """VISA resource name of the port."""
         return f"TCPIP::127.0.0.1::{self._listener.port}::SOCKET"
@@ -120,6 +126,9 @@ class TcpServer:
 
     def _serve(self, connection: socket.socket) -> None:
         session = self._open_session()
+        if isinstance(session, StreamingSession):
+            stream(connection, session)
+            return
         while data := connection.recv(_CHUNK_BYTES):
             if reply := session.feed(data):
                 connection.sendall(reply)

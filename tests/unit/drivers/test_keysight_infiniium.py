@@ -29,7 +29,7 @@ LINE_FEED, HOLE, BYTE_HOLE = 10, 31232, 125
 def registers() -> dict[str, str]:
     channels = (1, 2, 3, 4)
     return {
-        "*IDN?": "Keysight Technologies,DSAZ634A,MY55160102,06.20.01201",
+        "*IDN?": "KEYSIGHT TECHNOLOGIES,DSAZ634A,MY55160102,06.20.01201",
         ":SYST:HEAD": "1", ":ACQ:MODE": "ETIM", ":ACQ:INT": "1", ":ACQ:AVER": "1", ":TRIG:MODE": "GLIT",
         ":WAV:FORM": "ASC", ":WAV:BYT": "MSBF", ":WAV:STR": "0", ":WAV:SOUR": "CHAN1",
         ":ACQ:POIN": "8", ":ACQ:SRAT": "8.0E+10", ":ACQ:BAND": "3.3E+10",

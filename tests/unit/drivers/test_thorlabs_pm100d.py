@@ -20,7 +20,7 @@ def fake(fake_scpi: Any) -> Any:
         "*IDN?": "Thorlabs,PM100D,P0012345,2.4.0",
         ":SENS:POW:UNIT": "DBM",
         ":SENS:RANGE:AUTO": "0",
-        ":SYST:SENS:IDN?": '"S122C","1304083","01-JAN-2020",1,18,289',
+        ":SYST:SENS:IDN?": "S154C,1304083,01-Jan-2020,1,2,289",
         ":SENS:CORR:WAV? MIN": "7.00000000E+02",
         ":SENS:CORR:WAV? MAX": "1.80000000E+03",
         ":SENS:CORR:WAV": "6.35000000E+02",
@@ -47,7 +47,7 @@ def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
 def test_connecting_sets_up_absolute_readings_in_watts(fake: Any, meter: Any):
     assert (fake.registers[":SENS:POW:UNIT"], fake.registers[":SENS:RANGE:AUTO"]) == ("W", "1")
     assert meter.power.last == pytest.approx(0.0)
-    assert meter.sensor.last.startswith('"S122C"')
+    assert meter.sensor.last.startswith("S154C,")
 
 
 def test_a_trigger_measures_and_a_read_does_not(meter: Any, fake: Any):

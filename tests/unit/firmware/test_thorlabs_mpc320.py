@@ -37,8 +37,8 @@ def messages(received: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def status(line, channel: int = 1) -> tuple[int, int, int, int]:
-    """Position, velocity, current and status bits from the last message that a poll brings."""
-    code, data = list(messages(line.feed(to(0x0490, channel))))[-1]
+    """Position, velocity, current and status bits from the first message that a poll brings."""
+    code, data = next(messages(line.feed(to(0x0490, channel))))
     assert code == 0x0491
     one, position, velocity, current, bits = struct.unpack("<HiHhL", data)
     assert one == channel
@@ -49,8 +49,9 @@ def poll_until_still(line, channel: int = 1, polls: int = 40) -> list[tuple[int,
     """Everything that is said until a poll finds the paddle at rest."""
     heard: list[tuple[int, bytes]] = []
     for _ in range(polls):
-        heard += messages(line.feed(to(0x0490, channel)))
-        if not struct.unpack("<HiHhL", heard[-1][1])[4] & ACTIVE:
+        answer, *announcements = messages(line.feed(to(0x0490, channel)))
+        heard += [answer, *announcements]
+        if not struct.unpack("<HiHhL", answer[1])[4] & ACTIVE:
             return heard
     raise AssertionError("still moving")
 
@@ -106,8 +107,8 @@ def test_homing_takes_a_good_part_of_a_second_and_is_not_announced_at_once(line,
     assert held.lab_time.now_ps() == 0
     assert status(line)[3] & (ACTIVE | HOMING | HOMED) == ACTIVE | HOMING
     heard = poll_until_still(line)
-    assert [code for code, _ in heard[-2:]] == [0x0444, 0x0491]
-    assert heard[-2][1][0] == 1
+    assert [code for code, _ in heard[-2:]] == [0x0491, 0x0444]
+    assert heard[-1][1][0] == 1
     assert status(line)[3] & (ACTIVE | HOMING | HOMED) == HOMED
     assert 0.5 < ps_to_seconds(held.lab_time.now_ps()) < 3.0
 
@@ -115,7 +116,7 @@ def test_homing_takes_a_good_part_of_a_second_and_is_not_announced_at_once(line,
 def test_an_announcement_comes_with_whatever_is_said_next(line, held):
     line.feed(bytes.fromhex(HOME_1))
     held.lab_time.advance_by(seconds_to_ps(10.0))
-    assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0444, 0x0006]
+    assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0006, 0x0444]
     assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0006]
 
 
@@ -141,7 +142,7 @@ def test_a_move_at_the_set_speed(line, held):
     assert 0 < position < 1370
     assert (velocity, current, bits & ACTIVE) == (3224, 80, ACTIVE)
     heard = poll_until_still(line)
-    code, data = heard[-2]
+    code, data = heard[-1]
     assert (code, struct.unpack("<HiHhL", data)[:4]) == (0x0464, (1, 1370, 0, 0))
     assert held.lab_time.now_ps() == seconds_to_ps(170 / 400 + 0.05)
     assert held.setting("angles_deg") == (170.0, 0.0, 0.0)
@@ -182,7 +183,7 @@ def test_every_kind_of_poll_makes_progress(line, held, code):
 def test_a_jog_is_announced_without_data(line, held):
     line.feed(bytes.fromhex(JOG_1))
     heard = poll_until_still(line)
-    assert heard[-2] == (0x0464, b"\x01\x00")
+    assert heard[-1] == (0x0464, b"\x01\x00")
     assert status(line)[0] == 81
     line.feed(to(0x046A, 1, 2))
     poll_until_still(line)
@@ -242,7 +243,7 @@ def test_automatic_updates_come_every_100_ms_with_what_is_said(line, held):
     codes = [code for code, _ in messages(line.feed(to(0x0005)))]
     assert codes == [0x0006]
     held.lab_time.advance_by(seconds_to_ps(0.1))
-    assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0491] * 3 + [0x0006]
+    assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0006] + [0x0491] * 3
     held.lab_time.advance_by(seconds_to_ps(10.0))
     line.feed(to(0x0012))
     assert [code for code, _ in messages(line.feed(to(0x0005)))] == [0x0006]
@@ -260,7 +261,7 @@ def test_announcements_go_to_who_asked(held):
     one.feed(bytes.fromhex(HOME_1))
     held.lab_time.advance_by(seconds_to_ps(10.0))
     assert [code for code, _ in messages(other.feed(to(0x0005)))] == [0x0006]
-    assert [code for code, _ in messages(one.feed(to(0x0005)))] == [0x0444, 0x0006]
+    assert [code for code, _ in messages(one.feed(to(0x0005)))] == [0x0006, 0x0444]
 
 
 def test_a_serial_number_that_is_no_number_is_a_mistake():
