@@ -4,9 +4,9 @@ Reference: Thorlabs APT Controllers Host-Controller Communications Protocol (115
 1, 2 and 4. That enabling some channels disables the others, and the header-only MOVE_COMPLETED after a jog, are as
 public drivers have seen them.
 
-Motions take lab time. Their end is announced (MOVE_HOMED, MOVE_COMPLETED) to the client that asked for the motion,
-behind the answer to whatever it sends next once lab time has come that far, never at once: clients drain the line after a
-request and would throw an early announcement away, and those that read one message a question find their answer
+Motions take lab time. Their end (MOVE_HOMED, MOVE_COMPLETED) is announced to the client that asked for the motion,
+behind the answer to whatever it sends next once lab time has come that far, never at once: clients drain the line after
+a request and would throw an early announcement away, and those that read one message a question find their answer
 first. Every public driver polls the status meanwhile; for a client that only listens, `announces_at_once` lets the
 motion's lab time pass and announces its end in answer to the request.
 A status or position poll during a motion lets 5 ms pass before it answers, the next one 10 ms, and twice as much each
