@@ -61,8 +61,8 @@ def test_yields_are_averages_over_photons_and_phases(link, mu):
     assert link.one_sends_yield(mu) == pytest.approx((numbers * one_click).sum(), rel=1e-9, abs=1e-15)
     assert link.single_photon_yield() == pytest.approx(one_click[1], rel=1e-9, abs=1e-15)
     phase = 2 * np.pi * np.arange(400) / 400
-    left = np.exp(-mu * eta * (1 + np.cos(phase)))
-    average = np.mean(2 * (1 - dark) * (left - (1 - dark) * np.exp(-2 * mu * eta)))
+    left = np.expm1(-mu * eta * (1 + np.cos(phase)))
+    average = np.mean(2 * (1 - dark) * (left - np.expm1(-2 * mu * eta) + dark * np.exp(-2 * mu * eta)))
     assert link.both_send_yield(mu) == pytest.approx(average, rel=1e-9, abs=1e-15)
 
 

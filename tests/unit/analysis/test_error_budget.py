@@ -1,0 +1,36 @@
+"""Error budgets by hand, and their refusals; the twin's truth is asked in tests/physics."""
+
+import pytest
+
+from qdci_lab.analysis.detector_corrections import Estimate
+from qdci_lab.analysis.error_budget import Background, Detections, estimate_error_budget
+
+
+def test_contributions_by_hand():
+    found = estimate_error_budget(
+        Detections(sifted=1e6, errors=20_000, duration_s=2.0, sent_share=0.9),
+        dark=Background(clicks=10_000, duration_s=10.0),
+        lit={"raman": Background(clicks=50_000, duration_s=10.0)},
+        afterpulse_probability=Estimate(0.004, 0.001),
+    )
+    assert found.qber.value == pytest.approx(0.02)
+    assert {cause: part.value for cause, part in found.parts.items()} == pytest.approx(
+        {"dark counts": 9e-4, "raman": 3.6e-3, "afterpulses": 2e-3, "misalignment": 1.35e-2}
+    )
+    assert found.parts["dark counts"].standard_error == pytest.approx(9e-6)
+    assert found.parts["raman"].standard_error == pytest.approx(9e-7 * 600**0.5)
+    assert found.misalignment.standard_error == pytest.approx(
+        (0.02 * 0.98 / 1e6 + 9e-6**2 + 9e-7**2 * 600 + 5e-4**2) ** 0.5
+    )
+
+
+def test_an_unseen_background_still_has_an_error():
+    assert Background(0, 4.0).rate_hz == Estimate(0.0, 0.25)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sifted": 0, "errors": 0}, {"errors": 11}, {"duration_s": 0.0}, {"sent_share": 0.0}]
+)
+def test_counts_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"error budget needs some|share of the basis"):
+        Detections(**{"sifted": 10, "errors": 1, "duration_s": 1.0, **wrong})
