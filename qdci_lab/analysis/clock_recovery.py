@@ -79,7 +79,7 @@ def recover_clock(times_ps: NDArray[np.int64], period_ps: float, search: ClockSe
     """
     if times_ps.size < 2 or int(times_ps.max()) == int(times_ps.min()):
         raise SynchronisationError(
-            f"no clock in {times_ps.size} tags: at least two at different times are needed"
+            f"not locked: no clock in {times_ps.size} tags: at least two at different times are needed"
         )
     epoch_ps = int(times_ps.min())
     span_ps = float(int(times_ps.max()) - epoch_ps)
@@ -89,8 +89,8 @@ def recover_clock(times_ps: NDArray[np.int64], period_ps: float, search: ClockSe
     threshold = math.log(trials / search.false_alarm)
     if line.power < threshold:
         raise SynchronisationError(
-            f"no clock of {period_ps:.6g} ps within {search.max_offset_ppm:g} ppm in {times_ps.size} tags over "
-            f"{span_ps / PS_PER_S:.3g} s: line power {line.power:.1f} does not reach {threshold:.1f}"
+            f"not locked: no clock of {period_ps:.6g} ps within {search.max_offset_ppm:g} ppm in {times_ps.size} tags "
+            f"over {span_ps / PS_PER_S:.3g} s: line power {line.power:.1f} does not reach {threshold:.1f}"
         )
     constant, slope, bend = _fit_phase(centred, angles, line, span_ps)
     clock = _as_slot_clock(constant, slope, bend, epoch_ps, span_ps, period_ps)

@@ -79,7 +79,7 @@ def synchronise(
     times, detectors = _clicks(times_ps, channels, receiver)
     if times.size == 0:
         raise SynchronisationError(
-            f"no tags of the detectors at inputs {receiver.inputs}: nothing to lock on"
+            f"not locked: no tags of the detectors at inputs {receiver.inputs}: nothing to lock on"
         )
     span_ps = seconds_to_ps(limits.first_span_s)
     while True:
@@ -147,7 +147,7 @@ def _find_frame(
     left_freedom = len(whitened) * (code.length - 1) - explained_freedom
     if explained_freedom == 0 or left_freedom <= 0:
         raise SynchronisationError(
-            f"a code of {code.length} slots is too short or too uniform to find its frame"
+            f"not locked: a code of {code.length} slots is too short or too uniform to find its frame"
         )
     left = np.maximum(np.sum(whitened**2) - explained, np.finfo(np.float64).tiny)
     ratio = (explained / explained_freedom) / (left / left_freedom)
@@ -158,9 +158,9 @@ def _find_frame(
     found = f"variance ratio {figure:.2f} at shift {best}, next {runner_up:.2f}, threshold {threshold:.2f}"
     clicks = f"{int(folded.sum())} clicks folded onto {code.length} slots"
     if figure < threshold:
-        raise SynchronisationError(f"code not found in {clicks}: {found}")
+        raise SynchronisationError(f"not locked: code not found in {clicks}: {found}")
     if runner_up > _AMBIGUITY * figure:
-        raise SynchronisationError(f"frame is ambiguous in {clicks}: {found}")
+        raise SynchronisationError(f"not locked: frame is ambiguous in {clicks}: {found}")
     return best, figure, runner_up, threshold
 
 
