@@ -73,6 +73,11 @@ class Component(Generic[P]):
         self.stream = stream
         self.defaults = dict(self.DEFAULTS)
 
+    def counted_outputs(self, quantity: str) -> Sequence[str]:
+        """The outputs whose clicks an observable of `COUNTED` counts; here: all of them."""
+        del quantity
+        return tuple(self.outputs)
+
     def needs(self, output: str, settings: Settings) -> Needs:
         """What `output` depends on under these settings; here: on every input."""
         del output, settings

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim_devices.twin.component import NOTHING, Component, Needs, Ports, Signal
+from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.layout import Link, PortAddress
 from sim_devices.twin.timeline import Settings, Timeline
 
@@ -159,6 +160,13 @@ class Graph:
         """The momentary value of an observable."""
         node = self.nodes[component]
         return node.component.sense(quantity, _PortsAt(self, component, time_ps), node.settings(time_ps))
+
+    def counted(self, component: str, quantity: str, time_ps: int) -> Mapping[str, ClickProcess]:
+        """The laws, by output, of the clicks that an observable of random events counts."""
+        node = self.nodes[component]
+        ports = _PortsAt(self, component, time_ps)
+        leaving = {port: ports.output(port) for port in node.component.counted_outputs(quantity)}
+        return {port: process for port, process in leaving.items() if isinstance(process, ClickProcess)}
 
     def span(self, component: str, time_ps: int) -> tuple[int, int]:
         """The longest span round `time_ps` in which nothing changes at `component` or upstream of it."""

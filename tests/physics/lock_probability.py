@@ -78,7 +78,7 @@ def draw(curves: Sequence[tuple[str, Sequence[Proportion]]], path: Path) -> None
         LOSSES_DB[::2], [f"{FULL_RATE_HZ * 10 ** (-loss / 10):.0f} cps" for loss in LOSSES_DB[::2]]
     )
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="lower left", fontsize=8)
     figure.savefig(path, dpi=110)
 
 
