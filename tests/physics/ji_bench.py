@@ -133,10 +133,19 @@ class JiBench:
 
     def slots_of(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The number of the pattern's slot that each tag belongs to; its pulse stands in the middle."""
+        slots = np.floor(self._periods(times_ps, channels) + 0.5)
+        return slots.astype(np.int64) % len(self.pattern.bit)
+
+    def since_pulse_ps(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Distance of each tag from the nearest pulse, from -5000 to 5000 ps."""
+        periods = self._periods(times_ps, channels)
+        return (periods - np.floor(periods + 0.5)) * SLOT_PS
+
+    def _periods(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> NDArray[np.float64]:
         process = self.process("1")
         assert process.train is not None
         delays_ps = (
             np.array([21250.0, 21430.0, 20980.0, 21120.0]) + process.latency_ps + process.train.delay_ps
         )
         since_ps = times_ps - float(process.train.origin_ps) - delays_ps[channels - 1]
-        return np.floor(since_ps / SLOT_PS + 0.5).astype(np.int64) % len(self.pattern.bit)
+        return since_ps / SLOT_PS
