@@ -20,6 +20,7 @@ from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 LAUNCH_POWERS_DBM = (-10.0, -4.0, 2.0, 6.0, 8.0, 10.0, 11.0, 12.0, 13.0, 14.0)
 
@@ -61,9 +62,7 @@ def skr_vs_launch_power(
         if align:
             yield from align_polarization(link, Descent(volts_per_pi=link.receiver.volts_per_pi))
         yield from classical_light_on(link)
-        for power in powers:
-            yield from bps.checkpoint()
-            yield from measure_at(link, power, detections, max_duration_s, keep_tags)
+        yield from sweep(powers, lambda power: measure_at(link, power, detections, max_duration_s, keep_tags))
 
     return (yield from experiment(measure(), link.parts, metadata))
 

@@ -17,6 +17,7 @@ from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, NotConn
 
 DEMO_TESTBED = Path("configs") / "ji_mcf"
 TRANSCRIPTS = Path(__file__).parents[1] / "tests" / "transcripts"
+DATA = Path("data")
 DEMO_PLAN = "skr_vs_launch_power"
 ASSIGNMENT_HELP = "an argument of the plan, with a TOML value"
 FAILURE, INTERRUPTED = 1, 130
@@ -52,8 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an experiment")
-    _testbed(run)
-    run.add_argument("plan", help="the plan's name, such as skr_vs_launch_power")
+    _testbed(run, nargs="?")
+    run.add_argument("plan", nargs="?", help="the plan's name, such as skr_vs_launch_power")
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="go on with the sweep in FILE; testbed and plan are those of FILE",
+    )
     run.add_argument("--detections", type=float, help="sifted key-basis detections a point")
     run.add_argument(
         "--set",
@@ -62,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help=ASSIGNMENT_HELP,
     )
-    _output(run)
+    _output(run, None)
     run.set_defaults(command=_run)
 
     replay = commands.add_parser("replay", help="show a recorded run: table, figure, numbers")
@@ -120,8 +127,8 @@ def _sim(actions: Any) -> None:
         action.set_defaults(command=_sim_tell, action=name)
 
 
-def _testbed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("testbed", type=Path, help="a folder such as configs/ji_mcf")
+def _testbed(parser: argparse.ArgumentParser, **options: Any) -> None:
+    parser.add_argument("testbed", type=Path, help="a folder such as configs/ji_mcf", **options)
     parser.add_argument("--sim", action="store_true", help="on the simulated bench: addresses from sim.toml")
     parser.add_argument(
         "--addresses", metavar="FILE", help="another address file of the testbed, such as mixed.toml"
@@ -129,8 +136,8 @@ def _testbed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="start a simulated bench of our own with this seed")
 
 
-def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("data"), metavar="DIR", help="where files go (data)")
+def _output(parser: argparse.ArgumentParser, default: Path | None = DATA) -> None:
+    parser.add_argument("--out", type=Path, default=default, metavar="DIR", help="where files go (data)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
 
 
@@ -141,12 +148,42 @@ def _addresses(options: argparse.Namespace) -> str:
 def _run(options: argparse.Namespace, console: Console) -> int:
     from qdci_lab.experiment import run_experiment
 
+    if options.resume is not None:
+        return _resume(options, console)
+    if options.testbed is None or options.plan is None:
+        raise ConfigError(
+            [Mistake("command line", "run", "a testbed and a plan are wanted, or --resume FILE")]
+        )
     arguments = _assignments(options.set)
     if options.detections is not None:
         arguments["detections"] = options.detections
     outcome = run_experiment(
         options.testbed, options.plan, arguments,
-        addresses=_addresses(options), directory=options.out, console=console, seed=options.seed,
+        addresses=_addresses(options), directory=options.out or DATA, console=console, seed=options.seed,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(outcome.to_dict()))
+    return 0
+
+
+def _resume(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.experiment import resume_experiment
+
+    given = {"plan": options.plan, "--set": options.set, "--detections": options.detections}
+    mistakes = [
+        Mistake(
+            "command line",
+            word,
+            "cannot go with --resume: a sweep goes on with the arguments it was begun with",
+        )
+        for word, value in given.items()
+        if value
+    ]
+    if mistakes:
+        raise ConfigError(mistakes)
+    outcome = resume_experiment(
+        options.resume, folder=options.testbed, directory=options.out, console=console, seed=options.seed,
+        addresses=_addresses(options) if options.sim or options.addresses else None,
     )  # fmt: skip
     if options.json:
         print(json.dumps(outcome.to_dict()))

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from bluesky import RunEngine
-from bluesky.utils import RunEngineInterrupted
+from bluesky.utils import MsgGenerator, RunEngineInterrupted
 from rich.console import Console
 
 from qdci_lab.addresses import REPLAY
@@ -18,9 +18,16 @@ from qdci_lab.config import check_options, suggest
 from qdci_lab.errors import ConfigError, Interrupted, Mistake, RecordError
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
+from qdci_lab.record.append_only import is_being_written
+from qdci_lab.record.parts import RESUMES, JoinedRun, complete_points, link_to, parts_of
+from qdci_lab.record.recovery import recover
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report, report_of
 from qdci_lab.session import Session, find_plans, open_session, quiet_bluesky
+from qdci_lab.sim_process import find_bench
+from qdci_lab.sweep import resumed
+
+CONFIGS = Path("configs")
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,54 @@ def run_experiment(
     directory: Path,
     console: Console,
     seed: int | None = None,
+    continues: Run | None = None,
 ) -> Outcome:
-    """Run a plan on a testbed, with a live table and progress; the file is kept whatever happens."""
+    """Run a plan on a testbed, with a live table and progress; the file is kept whatever happens.
+
+    With `continues`, the points of a sweep which that run holds are not measured again.
+    """
     plan, options = plan_and_options(plan_name, arguments)
     report = report_of(plan_name)
     session = open_session(folder, addresses=addresses, directory=directory, seed=seed)
+
+    def measure() -> MsgGenerator[Any]:
+        made = plan(session.link, **options)
+        return made if continues is None else resumed(made, complete_points(continues), link_to(continues))
+
     try:
-        file = _measure(session, lambda: plan(session.link, **options), report, console)
+        file = _measure(session, measure, report, console)
     finally:
         session.close()
     return _outcome(file, report, console)
+
+
+def resume_experiment(
+    file: Path,
+    *,
+    folder: Path | None = None,
+    addresses: str | None = None,
+    directory: Path | None = None,
+    console: Console,
+    seed: int | None = None,
+) -> Outcome:
+    """Go on with a sweep that was killed or stopped, with the arguments it was begun with; a new file is linked to it.
+
+    Testbed, address file and folder are those of the first part unless given. RecordError for what cannot be continued.
+    """
+    run = Run(_recovered(file, console))
+    start = run.start
+    done = complete_points(run)
+    _check_resumable(run, len(done))
+    folder = folder or CONFIGS / str(start.get("testbed"))
+    if seed is None and "seed" in start and find_bench(folder) is None:
+        seed = int(start["seed"]) + len(
+            parts_of(run)
+        )  # the same seed would draw the first points' noise again
+    console.print(f"{len(done)} points are recorded and not measured again", highlight=False)
+    return run_experiment(
+        folder, start["plan_name"], start["plan_args"], addresses=addresses or _address_file(start),
+        directory=directory or file.parent, console=console, seed=seed, continues=run,
+    )  # fmt: skip
 
 
 def record_wires(
@@ -88,8 +133,7 @@ def record_wires(
 
 def replay_file(file: Path, *, console: Console) -> Outcome:
     """The table, figure and points of a recorded run, from its file alone."""
-    run = Run(file)
-    return _outcome(file, report_of(run.start["plan_name"]), console)
+    return _outcome(file, report_of(Run(file).start["plan_name"]), console)
 
 
 def compare_with_raw_data(file: Path, console: Console) -> list[Difference]:
@@ -118,6 +162,36 @@ def plan_and_options(
     if mistakes:
         raise ConfigError(mistakes)
     return plans[plan_name], options
+
+
+def _recovered(file: Path, console: Console) -> Path:
+    """The recorded file of a run, built from its journal where that has not been done."""
+    if Run(file).finished:
+        return file
+    if is_being_written(file):
+        raise RecordError(f"{file} is still being written: stop that run first")
+    found = recover(file)
+    console.print(str(found), soft_wrap=True, highlight=False, markup=False)
+    return found.path
+
+
+def _check_resumable(run: Run, done: int) -> None:
+    """RecordError unless the run is a sweep with points left to measure."""
+    start = run.start
+    if "plan_args" not in start or not done:
+        raise RecordError(
+            f"{run.path} holds no complete point of a sweep: there is nothing to go on from, run the plan anew"
+        )
+    planned = len(start[RESUMES]["points"]) if RESUMES in start else 0
+    planned += int(start.get("num_points", 0))
+    if done == planned:
+        raise RecordError(f"{run.path}: all {planned} points are recorded")
+
+
+def _address_file(start: Mapping[str, Any]) -> str:
+    """The address file that a run was made with, by the name under which its text was recorded."""
+    names = [name for name in start.get("configuration_files", {}) if name not in ("lab", "twin")]
+    return f"{names[0]}.toml" if names else "bench.toml"
 
 
 def _measure(session: Session, plan: Callable[[], Any], report: Report, console: Console) -> Path:
@@ -193,7 +267,7 @@ def _failures_in_order(recorder: Any, console: Console) -> Iterator[None]:
 
 
 def _outcome(file: Path, report: Report, console: Console) -> Outcome:
-    run = Run(file)
+    run = JoinedRun(file)
     rows = [event["data"] for event in run.events("primary")]
     figure = file.with_suffix(".png")
     report.draw(run, figure)

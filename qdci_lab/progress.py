@@ -15,6 +15,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from qdci_lab.record.parts import SWEEP
 from qdci_lab.signals import TaskStatus
 
 
@@ -115,6 +116,8 @@ class RunProgress:
             self.progress.update(
                 self._task, completed=number, description=f"point {number} of {self._points}"
             )
+            return
+        if stream == SWEEP:
             return
         if not self._started and self._points:
             # The remaining time is estimated from the points alone, so the clock starts with what precedes them.

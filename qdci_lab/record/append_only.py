@@ -1,5 +1,6 @@
 """A file that only grows: each write is whole or is taken back, and a failing disk is reported with the file's name."""
 
+import contextlib
 import os
 import struct
 import zlib
@@ -7,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qdci_lab.errors import RecordError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks
+    fcntl = None
 
 _HEADER = struct.Struct("<16sHHI")
 HEADER_BYTES = _HEADER.size
@@ -42,6 +48,7 @@ class AppendOnlyFile:
         except OSError as error:
             raise RecordError(f"cannot create {path}: {error.strerror}") from error
         self._open = True
+        _lock(self._descriptor)
         try:
             self.write(header(magic, version))
             self.sync()
@@ -110,6 +117,25 @@ def check_header(data: bytes, magic: bytes, version: int, name: object) -> None:
         raise RecordError(f"{name}: the header is damaged")
     if found != version:
         raise RecordError(f"{name} has version {found} of its format, this program reads version {version}")
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a program that still runs has this file open as an AppendOnlyFile; never known where no lock is kept."""
+    if fcntl is None:
+        return False
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Hold the file until it is closed or the program ends, however it ends; a file system without locks has none."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def sync_directory(path: Path) -> None:
