@@ -80,6 +80,24 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     replay.set_defaults(command=_replay)
 
+    recover = commands.add_parser("recover", help="build the files of runs that were cut short")
+    recover.add_argument(
+        "path", type=Path, nargs="?", default=DATA, help="a journal, or a folder of runs (data)"
+    )
+    recover.add_argument(
+        "--out", type=Path, metavar="DIR", help="put the file there, and leave the journal alone"
+    )
+    recover.set_defaults(command=_recover)
+
+    runs = commands.add_parser("runs", help="list the recorded runs in a folder, those that go on too")
+    runs.add_argument("folder", type=Path, nargs="?", default=DATA, help="a folder of runs (data)")
+    runs.add_argument(
+        "--search", action="append", default=[], metavar="WORD",
+        help="only runs with this in their metadata, as WORD or KEY=WORD (plan_args.core=1)",
+    )  # fmt: skip
+    runs.add_argument("--json", action="store_true", help="print one JSON object a run")
+    runs.set_defaults(command=_runs)
+
     session = commands.add_parser("session", help="an IPython prompt with the bench")
     _testbed(session)
     session.add_argument(
@@ -210,6 +228,31 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
         extra = {"differences": [str(entry) for entry in differences]} if options.reanalyse else {}
         print(json.dumps({**outcome.to_dict(), **extra}))
     return FAILURE if differences else 0
+
+
+def _recover(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.record.recovery import recover, recover_folder
+
+    if options.path.is_dir() and options.out is None:
+        lines = recover_folder(options.path) or [f"nothing was left behind in {options.path}"]
+    else:
+        journals = sorted(options.path.glob("*.journal")) if options.path.is_dir() else [options.path]
+        lines = [str(recover(journal, options.out, tidy=options.out is None)) for journal in journals]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return FAILURE if any(line.startswith("not recovered") for line in lines) else 0
+
+
+def _runs(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.record.catalogue import Catalogue
+
+    catalogue = Catalogue(options.folder).search(*options.search)
+    if options.json:
+        for summary in catalogue.summaries():
+            print(json.dumps(summary.to_dict()))
+    else:
+        console.print(str(catalogue), soft_wrap=True, highlight=False, markup=False)
+    return 0
 
 
 def _session(options: argparse.Namespace, _console: Console) -> int:

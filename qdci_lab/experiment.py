@@ -20,6 +20,7 @@ from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.append_only import is_being_written
 from qdci_lab.record.parts import RESUMES, JoinedRun, complete_points, link_to, parts_of
+from qdci_lab.record.recorder import Recorder
 from qdci_lab.record.recovery import recover
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report, report_of
@@ -201,11 +202,14 @@ def _measure(session: Session, plan: Callable[[], Any], report: Report, console:
     with bar.progress:
         session.connect()
         engine, recorder = session.run_engine()
+        for line in session.recovered:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         engine.subscribe(LiveTable(console, report.columns))
         engine.subscribe(bar)
         engine.waiting_hook = bar.waiting
         with _failures_in_order(recorder, console):
             _run(engine, plan())
+            recorder.wait()
     if recorder.path is None:
         raise RecordError("the plan made no run")
     return recorder.path
@@ -255,15 +259,24 @@ def _on_ctrl_c(action: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _failures_in_order(recorder: Any, console: Console) -> Iterator[None]:
+def _failures_in_order(recorder: Recorder, console: Console) -> Iterator[None]:
     """Say where the data of a failed run are, before the error is shown."""
     finished = False
     try:
         yield
         finished = True
     finally:
-        if not finished and recorder.path is not None:
-            console.print(f"what was measured is in {recorder.path}", soft_wrap=True, highlight=False)
+        if not finished and (path := _last_file(recorder)) is not None:
+            console.print(f"what was measured is in {path}", soft_wrap=True, highlight=False)
+
+
+def _last_file(recorder: Recorder) -> Path | None:
+    """Where the run that failed is; its journal, where the file could not be built."""
+    journals = recorder.journals
+    try:
+        return recorder.path or next(iter(journals), None)
+    except RecordError:
+        return next(iter(journals), None)
 
 
 def _outcome(file: Path, report: Report, console: Console) -> Outcome:

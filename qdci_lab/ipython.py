@@ -54,7 +54,9 @@ def start_prompt(folder: Path, *, addresses: str, directory: Path, seed: int | N
 def _banner(session: Session) -> str:
     devices = ", ".join(session.everything())
     plans = ", ".join(sorted(find_plans()))
-    return f"{session.testbed.name} ({session.source})\ndevices: {devices}\nplans:   {plans}\n\nRE({DEFAULT_CALL})\n"
+    recovered = "".join(f"{line}\n" for line in session.recovered)
+    bench = f"{session.testbed.name} ({session.source})"
+    return f"{recovered}{bench}\ndevices: {devices}\nplans:   {plans}\n\nRE({DEFAULT_CALL})\n"
 
 
 DEFAULT_CALL = "skr_vs_launch_power(link, launch_powers_dbm=[-10, 12], detections=1e6)"

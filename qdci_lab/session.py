@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from qdci_lab.device import LabDevice
 from qdci_lab.errors import ConfigError, LabError, NotConnected, RecordError
 from qdci_lab.record.provenance import provenance
 from qdci_lab.record.recorder import Recorder
+from qdci_lab.record.recovery import recover_folder
 from qdci_lab.sim_process import SimulatedBench, find_bench, start_bench
 from qdci_lab.transport.tap import TapTransport
 
@@ -54,6 +55,9 @@ class Session:
     link: Any = None
     directory: Path = field(default_factory=lambda: Path("data"))
     wire_logs: Mapping[str, Path] = field(default_factory=dict)
+    recovered: Sequence[str] = ()
+    """A line for each run that was found left behind in the folder, and what came of its recovery."""
+    recorders: list[Recorder] = field(default_factory=list)
 
     @property
     def source(self) -> str:
@@ -97,12 +101,17 @@ class Session:
         return failures
 
     def run_engine(self) -> tuple[Any, Recorder]:
-        """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock."""
+        """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock.
+
+        Runs that a crash left behind in the folder are recovered first.
+        """
+        self.recovered = recover_folder(self.directory)
         engine = RunEngine({})
         engine.preprocessors.append(self.with_metadata)
         engine.register_command("sleep", self._sleep)
         recorder = Recorder(self.directory)
         engine.subscribe(recorder)
+        self.recorders.append(recorder)
         for device in self.devices.values():
             if isinstance(device, RecordsTags):
                 device.segment_directory = self.directory
@@ -126,13 +135,15 @@ class Session:
         }
 
     def close(self) -> None:
-        """Disconnect everything; a simulated bench that we started ends."""
+        """Disconnect everything; a simulated bench of ours ends. RecordError for a run whose file cannot be built."""
         for device in self.everything().values():
             device.disconnect()
         if self.lab_clock is not None:
             self.lab_clock.close()
         if self.bench is not None:
             self.bench.stop()
+        for recorder in self.recorders:
+            recorder.wait()
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for every device: lab time for the simulated ones, the wall's for real ones."""

@@ -44,14 +44,21 @@ _COPY_BYTES = 1 << 20
 class Built:
     """A finished file, its `sources` (the journal, then the segments), and what was found missing, in words.
 
-    `lost_tags` is the part of `missing` that the documents promise and the segments do not hold.
+    `lost_tags` is the part of `missing` that the documents promise and the segments do not hold; `torn_bytes` are those
+    behind the journal's last whole document.
     """
 
     path: Path
     documents: int
     missing: tuple[str, ...]
     lost_tags: tuple[str, ...]
+    torn_bytes: int
     sources: tuple[Path, ...]
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether the sources hold nothing that the file does not."""
+        return not self.lost_tags and not self.torn_bytes
 
     def remove_sources(self) -> None:
         """Remove what the file was built from; the journal last, because it names the rest."""
@@ -81,7 +88,14 @@ def build(journal: Path, target: Path | None = None) -> Built:
     finally:
         partial.unlink(missing_ok=True)
     segments = [path for stream in survey.streams.values() for path in segments_of(stream, journal.parent)]
-    return Built(target, survey.documents, (*missing, *lost_tags), tuple(lost_tags), (journal, *segments))
+    return Built(
+        target,
+        survey.documents,
+        (*missing, *lost_tags),
+        tuple(lost_tags),
+        tail.lost_bytes,
+        (journal, *segments),
+    )
 
 
 def survey_of(journal: Path) -> tuple[Survey, Tail]:

@@ -19,6 +19,7 @@ from qdci_lab.record.encoding import decode, encode_document
 
 MAGIC = b"qdci-journal"
 VERSION = 1
+JOURNAL_SUFFIX = ".journal"
 _FRAME = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 
@@ -44,6 +45,11 @@ class JournalWriter:
         self._file = AppendOnlyFile(path, MAGIC, VERSION)
         self._sync_interval_s = sync_interval_s
         self._synced_at_s = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file so far."""
+        return self._file.size
 
     def append(self, name: str, document: Mapping[str, Any]) -> None:
         """Raises RecordError for a document that cannot be encoded exactly, and for a disk that takes no more."""

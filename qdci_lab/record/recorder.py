@@ -1,9 +1,13 @@
 """The callback that records a run while it is measured: every document reaches the disk before the plan goes on."""
 
+import logging
+import math
 import re
 import shutil
 import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +15,12 @@ from typing import Any
 
 from qdci_lab.errors import RecordError
 from qdci_lab.record.hdf5 import SUFFIX, build
-from qdci_lab.record.journal import JournalWriter
+from qdci_lab.record.journal import JOURNAL_SUFFIX, JournalWriter
+from qdci_lab.record.tag_stream import path_of
 
-JOURNAL_SUFFIX = ".journal"
+LOG = logging.getLogger("qdci_lab")
+_REST_AFTER_BUILD = 20.0
+"""How many times as long as a file took to build the next building waits: a twentieth of the time at most."""
 
 _PARENT_KEYS = {
     "descriptor": "run_start",
@@ -35,28 +42,60 @@ class _OpenRun:
     uid: str
     journal: JournalWriter
     members: set[str] = field(default_factory=set)
+    segments: set[Path] = field(default_factory=set)
+    next_build_s: float = math.inf
+
+    def bytes_to_build(self) -> int:
+        """What the finished file will need about, while journal and segments are still there."""
+        return self.journal.size + sum(path.stat().st_size for path in self.segments if path.exists())
 
 
 class Recorder:
     """Subscribe it first: `RE.subscribe(recorder)`; keep a reference, bluesky holds callbacks weakly.
 
-    Each run gets a journal `<YYYYmmdd-HHMMSS>_<plan>_<uid>.journal` in `directory`, and at its stop document a
-    file `.h5` of the same name, read back and compared before the journal and the tag segments are removed. Runs
-    within runs each have their own. Any failure is a RecordError that names the file, and so aborts the plan before
-    its next point; what was acknowledged until then stays in the journal.
+    Each run gets a journal `<YYYYmmdd-HHMMSS>_<plan>_<uid>.journal` in `directory`, and after its stop document a
+    file `.h5` of the same name, read back and compared before the journal and the tag segments are removed. A run that
+    lasts longer than `build_interval_s` has such a file now and then while it goes on. Files are built on a thread of
+    their own: `path` waits for the last one. Runs within runs each have their own.
+
+    Any failure to record is a RecordError that names the file, and so aborts the plan before its next point; what was
+    acknowledged until then stays in the journal. A failure to build is raised by `path`, `wait` and the next run.
     """
 
     def __init__(
-        self, directory: Path, *, sync_interval_s: float = 0.0, reserve_bytes: int = 256 << 20
+        self,
+        directory: Path,
+        *,
+        sync_interval_s: float = 0.0,
+        build_interval_s: float = 600.0,
+        reserve_bytes: int = 256 << 20,
     ) -> None:
         self.directory = directory
-        self.path: Path | None = None
-        """File of the run that ended last, once it is finished."""
         self._sync_interval_s = sync_interval_s
+        self._build_interval_s = build_interval_s
         self._reserve_bytes = reserve_bytes
         self._lock = threading.RLock()
         self._runs: dict[str, _OpenRun] = {}
         self._refused: set[str] = set()
+        self._builder = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._building: list[Future[None]] = []
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """File of the run that ended last, once it is finished: waits for that, and raises as `wait` does."""
+        self.wait()
+        return self._path
+
+    def wait(self) -> None:
+        """Return when every run that has ended has its file; RecordError for one that could not be built."""
+        while self._building:
+            building = self._building[0]
+            try:
+                building.result()
+            finally:
+                if building in self._building:
+                    self._building.remove(building)
 
     @property
     def journals(self) -> tuple[Path, ...]:
@@ -64,7 +103,7 @@ class Recorder:
         return tuple(dict.fromkeys(run.journal.path for run in self._runs.values()))
 
     def __call__(self, name: str, document: Mapping[str, Any]) -> None:
-        """Record one document; returns when it is safe (at a stop document, when the file is finished)."""
+        """Record one document; returns when it is safe on the disk."""
         with self._lock:
             if name == "start":
                 self._start(document)
@@ -75,12 +114,14 @@ class Recorder:
 
     def _start(self, document: Mapping[str, Any]) -> None:
         self._refused.add(document["uid"])
+        self._raise_earlier_failure()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecordError(f"cannot create {self.directory}: {error.strerror}") from error
         self._check_space()
-        run = _OpenRun(document["uid"], self._new_journal(document))
+        next_build_s = time.monotonic() + self._build_interval_s
+        run = _OpenRun(document["uid"], self._new_journal(document), next_build_s=next_build_s)
         try:
             run.journal.append("start", document)
         except RecordError:
@@ -95,8 +136,13 @@ class Recorder:
         if name == "stop":
             self._stop(run, document)
             return
-        self._check_space()
+        self._check_space(run)
         run.journal.append(name, document)
+        if name == "stream_resource" and document["uri"].startswith("file:"):
+            run.segments.add(path_of(document["uri"]))
+        elif time.monotonic() >= run.next_build_s:
+            run.next_build_s = math.inf
+            self._builder.submit(self._build_now, run)
         if name in {"descriptor", "resource", "stream_resource"}:
             self._adopt(run, document["uid"])
 
@@ -108,13 +154,32 @@ class Recorder:
             run.journal.sync()
         finally:
             run.journal.close()
-        built = build(run.journal.path)
-        self.path = built.path
+        self._building.append(self._builder.submit(self._finish, run.journal.path))
+
+    def _finish(self, journal: Path) -> None:
+        """The file of a run that has ended; on the builder's thread."""
+        built = build(journal)
+        self._path = built.path
         if built.lost_tags:
             raise RecordError(
                 f"{built.path} lacks {'; '.join(built.lost_tags)}; its journal and segments were kept"
             )
         built.remove_sources()
+
+    def _build_now(self, run: _OpenRun) -> None:
+        """The file of a run that goes on, as far as it has come; on the builder's thread."""
+        began_s = time.monotonic()
+        try:
+            build(run.journal.path)
+        except RecordError as error:
+            LOG.error("the run goes on, but %s", error)
+        ended_s = time.monotonic()
+        run.next_build_s = ended_s + max(self._build_interval_s, _REST_AFTER_BUILD * (ended_s - began_s))
+
+    def _raise_earlier_failure(self) -> None:
+        for building in [building for building in self._building if building.done()]:
+            self._building.remove(building)
+            building.result()
 
     def _adopt(self, run: _OpenRun, uid: str) -> None:
         self._runs[uid] = run
@@ -132,12 +197,13 @@ class Recorder:
             raise RecordError(f"{path.with_suffix(SUFFIX)} exists already")
         return JournalWriter(path, sync_interval_s=self._sync_interval_s)
 
-    def _check_space(self) -> None:
+    def _check_space(self, run: _OpenRun | None = None) -> None:
         """Stop while there is still room to finish the file."""
         free = shutil.disk_usage(self.directory).free
-        if free < self._reserve_bytes:
+        needed = self._reserve_bytes + (run.bytes_to_build() if run else 0)
+        if free < needed:
             raise RecordError(
-                f"only {free / 1e6:.0f} MB are free for {self.directory}; {self._reserve_bytes / 1e6:.0f} MB are kept "
+                f"only {free / 1e6:.0f} MB are free for {self.directory}; {needed / 1e6:.0f} MB are kept "
                 f"for finishing the file"
             )
 

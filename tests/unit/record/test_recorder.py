@@ -1,9 +1,11 @@
 """The recorder under a real RunEngine: what it leaves on the disk when all goes well, and when it does not."""
 
+import contextlib
 import enum
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,11 @@ def test_runs_one_after_the_other_have_their_own_tags(
 
 
 def test_two_runs_within_one_staging_have_their_own_tags(
-    engine: RunEngine, tmp_path: Path, make_tagger: Callable[..., Tagger], joined: Callable
+    engine: RunEngine,
+    recorder: Recorder,
+    tmp_path: Path,
+    make_tagger: Callable[..., Tagger],
+    joined: Callable,
 ) -> None:
     tagger = make_tagger(10, 20)
 
@@ -120,6 +126,7 @@ def test_two_runs_within_one_staging_have_their_own_tags(
             yield from bps.close_run()
 
     engine(plan())
+    recorder.wait()
     files = sorted(tmp_path.glob("*.h5"), key=lambda path: Run(path).start["scan_id"])
     assert [len(joined(Run(path).tags())[0]) for path in files] == [10, 20]
     assert names(tmp_path) == [".h5", ".h5"]
@@ -349,16 +356,69 @@ def test_a_file_that_cannot_be_finished_leaves_the_journal(
     motor: Any,
 ) -> None:
     mocker.patch("os.replace", side_effect=OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    engine(bp.count([motor], 2))
     with pytest.raises(RecordError, match=r"cannot build .*\.h5 from .*\.journal: .*Permission denied"):
-        engine(bp.count([motor], 2))
+        recorder.wait()
     mocker.stopall()
     (journal,) = tmp_path.iterdir()
     assert recorder.path is None
     recovered = recover(journal)
     assert recovered.missing == ""
-    *replayed, (last, _) = documents(recovered.path)
-    assert encode(replayed) == encode(seen)
-    assert last == "stop"
+    assert encode(list(documents(recovered.path))) == encode(seen)
+
+
+def test_the_next_run_is_refused_when_the_file_of_the_last_could_not_be_built(
+    engine: RunEngine, recorder: Recorder, mocker: MockerFixture, motor: Any
+) -> None:
+    mocker.patch("os.replace", side_effect=OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    engine(bp.count([motor], 1))
+    with contextlib.suppress(RecordError):
+        recorder._building[0].result()
+    with pytest.raises(RecordError, match="cannot build"):
+        engine(bp.count([motor], 1))
+    mocker.stopall()
+    engine(bp.count([motor], 1))
+    assert len(Run(recorded(recorder)).table()["motor"]) == 1
+
+
+def test_a_long_run_has_a_file_while_it_goes_on(
+    tmp_path: Path, mocker: MockerFixture, make_tagger: Callable[..., Tagger], joined: Callable
+) -> None:
+    mocker.patch("qdci_lab.record.recorder._REST_AFTER_BUILD", 0.0)
+    recorder, engine = Recorder(tmp_path, build_interval_s=0.0), RunEngine(context_managers=[])
+    engine.subscribe(recorder)
+    tagger, kept = make_tagger(100, 200), tmp_path / "kept.h5"
+
+    @bpp.stage_decorator([tagger])
+    @bpp.run_decorator()
+    def plan() -> MsgGenerator:
+        yield from bps.declare_stream(tagger.tags, name="tags", collect=True)
+        for _ in range(2):
+            yield from bps.trigger_and_read([tagger])
+            yield from bps.collect(tagger.tags, name="tags")
+            recorder._builder.submit(lambda: None).result()
+        shutil.copy(next(tmp_path.glob("*.h5")), kept)
+
+    engine(plan())
+    live = Run(kept)
+    verify(kept)
+    assert live.missing == "the stop document"
+    assert live.table()["tagger_count"].tolist()[:1] == [100]
+    assert Run(recorded(recorder)).missing == ""
+    assert joined(Run(recorded(recorder)).tags())[0].size == 300
+
+
+def test_room_for_the_file_grows_with_what_was_recorded(
+    tmp_path: Path, mocker: MockerFixture, make_tagger: Callable[..., Tagger], tag_points: Callable
+) -> None:
+    recorder, engine = Recorder(tmp_path, reserve_bytes=1000), RunEngine(context_managers=[])
+    engine.subscribe(recorder)
+    usage = mocker.patch("shutil.disk_usage")
+    usage.return_value.free = 20_000
+    with pytest.raises(RecordError, match=r"only 0 MB are free for .*; 0 MB are kept for finishing the file"):
+        engine(tag_points(make_tagger(10_000), 3))
+    run = Run(recorded(recorder))
+    assert len(run.table()["tagger_count"]) == 1
 
 
 def test_tags_that_vanish_are_reported_and_the_journal_is_kept(
@@ -374,8 +434,9 @@ def test_tags_that_vanish_are_reported_and_the_journal_is_kept(
         yield from bps.collect(tagger.tags, name="tags")
         next(tmp_path.glob("*.tags")).unlink()
 
+    engine(plan())
     with pytest.raises(RecordError, match=r"\.h5 lacks 100 of 100 tags of stream 'tags'; its journal"):
-        engine(plan())
+        recorder.wait()
     assert names(tmp_path) == [".h5", ".journal"]
     file: Any = h5py.File(recorded(recorder))
     with file:
@@ -412,6 +473,7 @@ def test_a_finished_file_is_never_written_over(tmp_path: Path) -> None:
     bundle = compose_run()
     recorder("start", bundle.start_doc)
     recorder("stop", bundle.compose_stop())
+    recorder.wait()
     with pytest.raises(RecordError, match=r"_run_.*\.h5 exists already"):
         recorder("start", bundle.start_doc)
 
