@@ -6,7 +6,7 @@ renamed. Equal journals give equal bytes: nothing of the time or place of the bu
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from qdci_lab.errors import LabError, RecordError
 from qdci_lab.record.append_only import Tail, sync_directory
 from qdci_lab.record.digest import check_digests, write_digests
 from qdci_lab.record.events import write_streams
-from qdci_lab.record.journal import JournalReader
+from qdci_lab.record.journal import Document, JournalReader
 from qdci_lab.record.layout import (
     DOCUMENTS,
     ENTRY,
@@ -101,10 +101,15 @@ def build(journal: Path, target: Path | None = None) -> Built:
 def survey_of(journal: Path) -> tuple[Survey, Tail]:
     """What a journal holds up to its last whole frame, and what lies behind that."""
     reader = JournalReader(journal)
+    return survey_of_documents(reader.documents()), reader.tail
+
+
+def survey_of_documents(documents: Iterable[Document]) -> Survey:
+    """What there is in these documents."""
     survey = Survey()
-    for name, document in reader.documents():
+    for name, document in documents:
         survey.include(name, document)
-    return survey, reader.tail
+    return survey
 
 
 def _write_and_read_back(

@@ -5,7 +5,8 @@ documents are equal either way. A damaged document is never given out: every fra
 """
 
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,54 @@ from qdci_lab.errors import RecordError
 from qdci_lab.record.columns import ColumnType
 from qdci_lab.record.digest import check_digests, checked_tag_blocks
 from qdci_lab.record.encoding import decode_name
-from qdci_lab.record.hdf5 import survey_of
+from qdci_lab.record.hdf5 import survey_of, survey_of_documents
 from qdci_lab.record.journal import Document, FrameReader, JournalReader, document_of
-from qdci_lab.record.layout import DOCUMENTS, ENTRY, RECORD, dataset_at, events_group, group_at, stream_node
+from qdci_lab.record.layout import (
+    DOCUMENTS,
+    ENTRY,
+    RECORD,
+    TAG_BLOCK,
+    dataset_at,
+    events_group,
+    group_at,
+    stream_node,
+)
 from qdci_lab.record.survey import RowReader
+from qdci_lab.record.tag_stream import MIMETYPE, uri_of
 from qdci_lab.record.tags import pieces_of, segments_of
 from qdci_lab.record.time_tags import TagBlock, TagSegmentReader
 
 _READ_BYTES = 1 << 20
+_TIMED = frozenset({"start", "descriptor", "event", "stop"})
 
 
-def documents(path: Path) -> Iterator[Document]:
+def documents(
+    path: Path, *, speed: float | None = None, wait: Callable[[float], object] = time.sleep
+) -> Iterator[Document]:
     """(name, document) of a recorded file or a journal, as they were recorded, types included.
 
-    Of a journal, those up to the last whole one. Stream resources keep the uri of the segment they were recorded
-    with, which a finished file has taken in: `open_tags` reads the tags from wherever they are.
+    Of a journal, those up to the last whole one. With `speed` they come at that multiple of the pace at which they were
+    made (`wait(seconds)` is what passes the time), without it as fast as they are taken. Stream resources keep the
+    uri of the segment they were recorded with, which a finished file has taken in: `open_tags` reads the tags from
+    wherever they are, when they are asked for; `portable_documents` names the file instead.
     """
-    return map(document_of, payloads(path))
+    if speed is not None and not speed > 0.0:
+        raise RecordError(f"speed {speed}: must be greater than zero")
+    made = map(document_of, payloads(path))
+    return made if speed is None else _paced(made, speed, wait)
+
+
+def portable_documents(path: Path) -> Iterator[Document]:
+    """The documents of a recorded file, with stream resources that name columns in it, for other programs (Tiled).
+
+    RecordError if tags are missing in the file, whose rows then are not what the documents count.
+    """
+    streams = _tag_streams(path)
+    for name, document in documents(path):
+        if name == "stream_resource" and document["mimetype"] == MIMETYPE:
+            yield name, _in_file(document, path, streams[document["data_key"]])
+        else:
+            yield name, document
 
 
 def payloads(path: Path) -> Iterator[bytes]:
@@ -163,6 +195,45 @@ class Run:
             raise RecordError(
                 f"{self.path} has no stream {stream!r}; it has {', '.join(self.streams) or 'none'}"
             )
+
+
+def _paced(made: Iterator[Document], speed: float, wait: Callable[[float], object]) -> Iterator[Document]:
+    """Each document no sooner than its time after the first one's, divided by the speed; those without one at once."""
+    began_s, first_s = time.monotonic(), None
+    for name, document in made:
+        made_s = float(document["time"]) if name in _TIMED else first_s
+        if made_s is not None:
+            first_s = made_s if first_s is None else first_s
+            early_s = (made_s - first_s) / speed - (time.monotonic() - began_s)
+            if early_s > 0.0:
+                wait(early_s)
+        yield name, document
+
+
+def _tag_streams(path: Path) -> dict[str, str]:
+    """Path in the file of each data key of tags."""
+    found = {}
+    survey = survey_of_documents(documents(path))
+    with _open(path) as file:
+        for stream in survey.streams.values():
+            if stream.tags is None:
+                continue
+            node = f"{ENTRY}/{stream_node(stream.name)}"
+            pieces = pieces_of(group_at(file, node))
+            if any(piece.first_index != piece.first_row for piece in pieces):
+                raise RecordError(
+                    f"{path}: tags of stream {stream.name!r} are missing, rows do not count them"
+                )
+            for key in stream.external_keys():
+                found[key] = f"/{node}/{'time' if key.endswith('_time') else 'channel'}"
+    return found
+
+
+def _in_file(resource: Mapping[str, Any], path: Path, dataset: str) -> dict[str, Any]:
+    """A stream resource for a column of a recorded file."""
+    parameters = {"dataset": dataset, "chunk_shape": [TAG_BLOCK], "join_method": "concat"}
+    uri = uri_of(path.resolve())
+    return {**resource, "mimetype": "application/x-hdf5", "uri": uri, "parameters": parameters}
 
 
 class _DatasetStream(io.RawIOBase):

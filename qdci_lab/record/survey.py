@@ -81,6 +81,11 @@ class Stream:
         """
         return frozenset(self.last_of_seq_num.values())
 
+    def external_keys(self) -> tuple[str, ...]:
+        """Data keys whose values are not in the events."""
+        keys = [(key, what) for item in self.descriptors for key, what in item["data_keys"].items()]
+        return tuple(dict.fromkeys(key for key, what in keys if what.get("external") == "STREAM:"))
+
     def data_key(self, key: str) -> Mapping[str, Any]:
         """What the first descriptor that has this key says of it."""
         return next((item["data_keys"][key] for item in self.descriptors if key in item["data_keys"]), {})
