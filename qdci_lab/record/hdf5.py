@@ -7,6 +7,7 @@ renamed. Equal journals give equal bytes: nothing of the time or place of the bu
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from qdci_lab.record.layout import (
     put_mapping,
 )
 from qdci_lab.record.plot import Plot, default_plot
+from qdci_lab.record.steady_file import SteadyFile
 from qdci_lab.record.survey import Survey
 from qdci_lab.record.tags import segments_of, write_tags
 
@@ -80,7 +82,6 @@ def build(journal: Path, target: Path | None = None) -> Built:
     partial = target.with_name(f"{target.name}.partial")
     try:
         missing, lost_tags = _write_and_read_back(partial, journal, survey, tail)
-        _sync(partial)
         os.replace(partial, target)
         sync_directory(target.parent)
     except (OSError, RuntimeError, LabError) as error:
@@ -118,21 +119,30 @@ def _write_and_read_back(
     missing = survey.missing()
     if tail.lost_bytes:
         missing.append(f"the end of the journal: {tail}")
-    with h5py.File(partial, "w") as file:
+    with closing(SteadyFile(partial)) as steady:
+        lost_tags = _write(steady, journal, survey, tail, missing)
+        steady.sync()
+    with h5py.File(partial, "r") as file:
+        check_digests(file)
+        _compare_documents(file, journal)
+    return missing, lost_tags
+
+
+def _write(steady: SteadyFile, journal: Path, survey: Survey, tail: Tail, missing: list[str]) -> list[str]:
+    """Write all of the file; what tags are lost, in words."""
+    with h5py.File(steady, "w") as file:
         entry = _write_head(file, survey)
         _write_documents(new_group(entry, RECORD, "NXcollection"), journal, survey, tail)
+        steady.check()
         documents = itertools.islice(JournalReader(journal).documents(), survey.documents)
         write_streams(entry, survey, documents)
-        lost_tags = write_tags(entry, survey, journal.parent)
+        lost_tags = write_tags(entry, survey, journal.parent, steady.check)
         _write_plot(entry, default_plot(survey))
         entry.attrs["incomplete"] = bool(missing or lost_tags)
         if missing or lost_tags:
             entry.attrs["missing"] = "; ".join(missing + lost_tags)
         write_digests(file)
-    with h5py.File(partial, "r") as file:
-        check_digests(file)
-        _compare_documents(file, journal)
-    return missing, lost_tags
+    return lost_tags
 
 
 def _write_head(file: h5py.File, survey: Survey) -> h5py.Group:
@@ -208,8 +218,3 @@ def _write_plot(entry: h5py.Group, plot: Plot | None) -> None:
 
 def _iso(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat()
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())

@@ -4,7 +4,7 @@ A row is a tag. As long as nothing was lost, the row of a tag is its index in th
 lost, `piece_first_index` and `piece_first_row` say which indices the rows of each piece have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,15 +65,16 @@ def segments_of(stream: Stream, beside: Path) -> list[Path]:
     return [found for found in (_locate(uri, beside) for uri in uris) if found.exists()]
 
 
-def write_tags(entry: h5py.Group, survey: Survey, beside: Path) -> list[str]:
-    """NXevent_data for each stream of tags; what is missing, in words."""
+def write_tags(entry: h5py.Group, survey: Survey, beside: Path, check: Callable[[], object]) -> list[str]:
+    """NXevent_data for each stream of tags; what is missing, in words. `check` is asked before every block."""
     missing: list[str] = []
     for stream in survey.streams.values():
         if stream.tags is None:
             continue
         readers = list(_open_segments(segments_of(stream, beside), missing))
         pieces = _pieces(readers)
-        _write_stream(new_group(entry, stream_node(stream.name), "NXevent_data"), stream, readers, pieces)
+        group = new_group(entry, stream_node(stream.name), "NXevent_data")
+        _write_stream(group, stream, readers, pieces, check)
         lost = stream.tags.stop - sum(_below(piece, stream.tags.stop) for piece in pieces)
         if lost:
             missing.append(f"{lost} of {stream.tags.stop} tags of stream {stream.name!r}")
@@ -90,7 +91,11 @@ def pieces_of(group: h5py.Group) -> list[Piece]:
 
 
 def _write_stream(
-    group: h5py.Group, stream: Stream, readers: list[TagSegmentReader], pieces: list[Piece]
+    group: h5py.Group,
+    stream: Stream,
+    readers: list[TagSegmentReader],
+    pieces: list[Piece],
+    check: Callable[[], object],
 ) -> None:
     count = sum(piece.count for piece in pieces)
     times = _tag_column(group, "time", np.dtype(np.int64), count)
@@ -100,6 +105,7 @@ def _write_stream(
     checksums.attrs["description"] = f"CRC-32 of each {TAG_BLOCK} tags: the times, then the channels"
     blocks: Iterator[TagBlock] = (block for reader in readers for block in reader.blocks())
     for number, (block_times, block_channels) in enumerate(in_blocks_of(TAG_BLOCK, blocks)):
+        check()
         row = number * TAG_BLOCK
         _write_chunk(times, row, block_times)
         _write_chunk(channels, row, block_channels)
