@@ -1,5 +1,6 @@
 """Transcripts: exchanges with an instrument as data, each with where it is known from."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any
 from qdci_lab.errors import ConfigError, Mistake
 
 SOURCES = ("manual", "captured", "public driver", "assumed")
-COMPARISONS = ("exact", "number", "form", "identity", "end")
+COMPARISONS = ("exact", "number", "form", "identity", "end", "lines", "objects")
 PRINTED_DIGITS = 1e-8
+OBJECTS_END = b"\x17"
 
 _NUMBER = re.compile(rb"(?<![A-Za-z0-9.])[+-]?\d+(?:\.\d*)?(?:[Ee][+-]?\d+)?")
 
@@ -22,7 +24,9 @@ class Exchange:
 
     `compare` says what of the reply every instrument of the model must share, in the same state: all of it (`exact`);
     the words, and the numbers within `step` (`number`); the words, and numbers of the same kind (`form`, for what is
-    measured); the words of the model's name that are in it (`identity`); what it ends with (`end`).
+    measured); the words of the model's name that are in it (`identity`); what it ends with (`end`); that each of its
+    lines is among those of the reply, in any order, with numbers of the same kind (`lines`); the same of JSON objects
+    with OBJECTS_END between them, which may have further keys in the reply (`objects`).
     """
 
     send: bytes
@@ -42,11 +46,13 @@ class Transcript:
     """What was said in one conversation with one model.
 
     `before` are commands that bring an instrument that has just been switched on to where the conversation begins.
+    `has_unasked` says that more may come than was asked for, or that nobody knows whether it does.
     """
 
     model: str
     exchanges: tuple[Exchange, ...]
     before: tuple[bytes, ...] = ()
+    has_unasked: bool = False
 
     def balance(self) -> dict[str, int]:
         """How many exchanges are known from where."""
@@ -64,6 +70,12 @@ class Transcript:
             return reply.endswith(example)
         if exchange.compare == "exact":
             return reply == example
+        if exchange.compare == "lines":
+            return {_form(line) for line in example.splitlines()} <= {
+                _form(line) for line in reply.splitlines()
+            }
+        if exchange.compare == "objects":
+            return _has_objects(reply, example)
         if _words(reply) != _words(example):
             return False
         pairs = zip(_NUMBER.findall(reply), _NUMBER.findall(example), strict=True)
@@ -85,7 +97,8 @@ def load_transcript(path: Path) -> Transcript:
     if mistakes:
         raise ConfigError(mistakes)
     exchanges = tuple(_exchange(entry) for entry in data["exchange"])
-    return Transcript(data["model"], exchanges, tuple(_bytes(text) for text in data.get("before", ())))
+    before = tuple(_bytes(text) for text in data.get("before", ()))
+    return Transcript(data["model"], exchanges, before, bool(data.get("has_unasked", False)))
 
 
 def _mistakes(file: str, entries: list[dict[str, Any]]) -> Iterator[Mistake]:
@@ -107,9 +120,35 @@ def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
 
 
+def _has_objects(reply: bytes, example: bytes) -> bool:
+    try:
+        found = [json.loads(part) for part in reply.split(OBJECTS_END) if part.strip()]
+    except ValueError:
+        return False
+    return all(
+        any(_contains(candidate, json.loads(part)) for candidate in found)
+        for part in example.split(OBJECTS_END)
+    )
+
+
+def _contains(found: Any, wanted: Any) -> bool:
+    """Equal, or an object that has at least the wanted keys with what is wanted of them."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(
+            key in found and _contains(found[key], value) for key, value in wanted.items()
+        )
+    return type(found) is type(wanted) and found == wanted
+
+
 def _words(reply: bytes) -> list[bytes]:
     """What is no number, with a mark in the place of each number."""
     return _NUMBER.sub(b"#", reply).split()
+
+
+def _form(line: bytes) -> tuple[bytes, ...]:
+    """The words of a line, with its numbers replaced by what kind they are."""
+    kinds = _NUMBER.sub(lambda number: b"<whole>" if _is_whole(number[0]) else b"<decimal>", line)
+    return tuple(kinds.split())
 
 
 def _is_whole(number: bytes) -> bool:

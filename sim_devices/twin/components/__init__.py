@@ -11,6 +11,7 @@ from sim_devices.twin.components.multicore_fibre import MulticoreFibre
 from sim_devices.twin.components.optical_switch import OpticalSwitch
 from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
 from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
+from sim_devices.twin.components.polarization_synthesizer import PolarizationSynthesizer
 from sim_devices.twin.components.sources import CwLaser, PulsedLaser, WaveformSource
 
 COMPONENTS: Mapping[str, type[Component[Any]]] = {
@@ -25,6 +26,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "polarization_controller": PolarizationController,
     "polarization_decoder": PolarizationDecoder,
     "polarization_modulator": PolarizationModulator,
+    "polarization_synthesizer": PolarizationSynthesizer,
     "power_sensor": PowerSensor,
     "pulsed_laser": PulsedLaser,
     "single_photon_detectors": SinglePhotonDetectors,
