@@ -18,6 +18,7 @@ from sim_devices.config import SIM_FILE, TWIN_FILE, SimModel, find_mistakes, loa
 from sim_devices.firmware import FIRMWARES
 from sim_devices.firmware.qutag import Qutag
 from sim_devices.firmware.session import ExtraPort
+from sim_devices.firmware.sockets import BenchSockets
 from sim_devices.server.control import ControlServer, RequestRefused, TaggerPort
 from sim_devices.server.pty import PtyServer
 from sim_devices.server.tcp import TcpServer
@@ -228,9 +229,8 @@ class Bench:
         if (kind == "c_api") != (firmware is Qutag):
             reason = f"a {firmware.MODEL} is not reached through {_SIMULATED}{wire}"
             raise ConfigError([Mistake(SIM_FILE, f"addresses.{name}", reason)])
-        handles = {
-            socket_name: self.twin.handle(component) for socket_name, component in spec.components.items()
-        }
+        components = {place: self.twin.handle(component) for place, component in spec.components.items()}
+        handles = BenchSockets(components, self.lab_time)
         options: dict[str, Any] = dict(spec.options)
         if firmware is Qutag and "inputs" in spec.components:
             options["tags"] = self.twin.tagger(spec.components["inputs"])

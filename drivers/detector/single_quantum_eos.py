@@ -1,7 +1,8 @@
 """Single Quantum EOS: the driver of superconducting nanowire detectors, at its two TCP ports.
 
-Reference: the maker's public Python client (WebSQ), control at port 12000, counts at port 12345. Assumed: a setting is
-in effect within 2 s, bias currents have steps of at most 0.1 uA, and trigger levels of at most 1 mV.
+Reference: the maker's public Python client (WebSQ), control at port 12000, counts at port 12345. Assumed: where the
+control port has another number, the counts port stands as far above it; a setting is in effect within 2 s, bias
+currents have steps of at most 0.1 uA, and trigger levels of at most 1 mV.
 """
 
 import re
@@ -21,20 +22,20 @@ from qdci_lab.wire.framing import Framing, LineFraming
 from qdci_lab.wire.json_stream import JsonFraming
 from qdci_lab.wire.message import Command, Report
 
-COUNTS_PORT = 12345
+COUNTS_PORT_ABOVE_CONTROL = 12345 - 12000
 SETTLING_S = 2.0
 POLL_S = 0.1
 LATENESS_S = 0.001
 RESOLUTION_BIAS_UA, RESOLUTION_TRIGGER_MV, RESOLUTION_PERIOD_S = 0.1, 1.0, 0.001
 
 _RECORDING = re.compile(r"(replay:.*)(\.wire)")
-_PORT = re.compile(r"(TCPIP\d*::[^:]+::|socket://[^:/]+:)\d+(::SOCKET)?", re.IGNORECASE)
+_PORT = re.compile(r"(TCPIP\d*::[^:]+::|socket://[^:/]+:)(\d+)(::SOCKET)?", re.IGNORECASE)
 
 
 class SingleQuantumEos(Instrument):
     """Detectors, each with a bias current and a trigger level; all are enabled together.
 
-    Clicks come from a port of their own, `counts_address`; when it is not given it is port 12345 of the same host. It
+    Clicks come from a port of their own, `counts_address`; when it is not given it is 345 above the control port. It
     is open only while clicks are counted. A measurement takes two periods: the first line may have begun before its
     settings. The bias currents stay as they are in the safe state: they do no harm.
     """
@@ -182,7 +183,7 @@ def _same_host(address: str) -> str:
     if recording := _RECORDING.fullmatch(address):
         return f"{recording[1]}.counts{recording[2]}"
     match = _PORT.fullmatch(address)
-    return f"{match[1]}{COUNTS_PORT}{match[2] or ''}" if match else ""
+    return f"{match[1]}{int(match[2]) + COUNTS_PORT_ABOVE_CONTROL}{match[3] or ''}" if match else ""
 
 
 def _near(found: Sequence[float], wanted: Sequence[float], step: float) -> bool:

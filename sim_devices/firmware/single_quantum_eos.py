@@ -5,7 +5,8 @@ answers with objects that each end with the byte 0x17; the first question is for
 with its value, bounds and unit; a label with `Error` in its name reports a mistake. On the counts port, 345 above the
 control port (12345 and 12000), a line `unixtime,c1,c2,...` comes after every measurement period.
 
-Every line of counts lets a measurement period of lab time pass. A scan and the automatic bias let lab time pass before
+A line of counts comes when a measurement period of lab time has passed since the one before; the first one at once,
+for the period before it. For a client that waits in vain, because nobody lets lab time pass, a period passes. A scan and the automatic bias let lab time pass before
 their answer, which brings the whole story at once: the maker's client waits for the end without asking again.
 Assumed: bounds, defaults and the units' spelling; the bias voltage is that of 100 kOhm; commands are confirmed with
 their label to everybody, with the next answer at the latest; the automatic bias tries steps of 0.5 uA for 100 ms each
@@ -30,6 +31,7 @@ from sim_devices.twin.handle import ComponentHandle
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = b"\x17"
 COUNTS_PORT_OFFSET = 345
+PATIENCE_PULLS = 250
 BIAS_KOHM = 100.0
 AUTO_STEP_UA, AUTO_POINT_S = 0.5, 0.1
 AUTO_LAST_UA = 40.0
@@ -99,13 +101,16 @@ class SingleQuantumEos:
         with self._lock:
             self._listeners.add(session)
 
-    def count(self) -> bytes:
-        """One line of counts, after a measurement period of lab time."""
+    def count(self, since_ps: int | None, *, wait: bool) -> tuple[bytes, int | None]:
+        """The line of counts after that of `since_ps` of lab time, and its own time; b"" while it is not due."""
         with self._lock:
             period_s = self._period_s()
-            self._lab_time.advance_by(seconds_to_ps(period_s))
+            due_ps = 0 if since_ps is None else since_ps + seconds_to_ps(period_s)
+            if self._lab_time.now_ps() < due_ps and not wait:
+                return b"", since_ps
+            at_ps = self._lab_time.advance_to(due_ps)
             counts = [round(rate_hz * period_s) for rate_hz in self._rates_hz(period_s)]
-            return ",".join((f"{self._unix_time():.3f}", *map(str, counts))).encode() + b"\n"
+            return ",".join((f"{self._unix_time():.3f}", *map(str, counts))).encode() + b"\n", at_ps
 
     def _reply(self, request: str, value: object) -> bytes:
         if request == "labelProps":
@@ -251,10 +256,15 @@ class EosSession:
 
 
 class CountsSession:
-    """A client of the counts port: it says nothing and gets a line whenever it has read the one before."""
+    """A client of the counts port: it says nothing and gets a line whenever it has read the one before.
+
+    Lab time passes for it after PATIENCE_PULLS looks, a quarter of a second as a rule.
+    """
 
     def __init__(self, instrument: SingleQuantumEos) -> None:
         self._instrument = instrument
+        self._last_ps: int | None = None
+        self._pulls = 0
 
     def feed(self, data: bytes) -> bytes:
         """Ignore what the client sends."""
@@ -262,8 +272,12 @@ class CountsSession:
         return b""
 
     def pull(self) -> bytes:
-        """The next line, after a measurement period."""
-        return self._instrument.count()
+        """The next line, or nothing while it is not due."""
+        self._pulls += 1
+        line, self._last_ps = self._instrument.count(self._last_ps, wait=self._pulls > PATIENCE_PULLS)
+        if line:
+            self._pulls = 0
+        return line
 
 
 def _message(label: str, value: Value | Mapping[str, object] | list[dict[str, object]]) -> bytes:

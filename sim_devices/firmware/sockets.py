@@ -30,8 +30,18 @@ class Unconnected:
         return 0.0
 
 
+class BenchSockets(dict[str, ComponentHandle]):
+    """Components by socket, and the bench's clock, which also an instrument connected to nothing goes by."""
+
+    def __init__(self, components: Mapping[str, ComponentHandle], lab_time: LabTime) -> None:
+        super().__init__(components)
+        self.lab_time = lab_time
+
+
 def lab_time_of(components: Mapping[str, ComponentHandle]) -> LabTime:
-    """The clock that the components share, or a clock of its own for an instrument connected to nothing."""
+    """The clock of the bench or of the components, or one of its own for an instrument that stands alone."""
+    if isinstance(components, BenchSockets):
+        return components.lab_time
     return next((handle.lab_time for handle in components.values()), None) or LabTime()
 
 

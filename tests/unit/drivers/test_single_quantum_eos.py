@@ -243,6 +243,7 @@ def test_silence_is_a_timeout(detectors: Any, eos: Eos):
     [
         ("TCPIP::192.0.2.7::12000::SOCKET", "TCPIP::192.0.2.7::12345::SOCKET"),
         ("TCPIP0::eos.lab::12000::SOCKET", "TCPIP0::eos.lab::12345::SOCKET"),
+        ("TCPIP::127.0.0.1::40000::SOCKET", "TCPIP::127.0.0.1::40345::SOCKET"),
         ("socket://192.0.2.7:12000", "socket://192.0.2.7:12345"),
         ("replay:/data/bob.detectors.wire", "replay:/data/bob.detectors.counts.wire"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qdci_lab.units import seconds_to_ps
 from sim_devices.firmware.json_objects import JsonObjectFramer
 from sim_devices.firmware.session import StreamingSession
-from sim_devices.firmware.single_quantum_eos import SingleQuantumEos
+from sim_devices.firmware.single_quantum_eos import PATIENCE_PULLS, SingleQuantumEos
 
 
 def rate_hz(number: int):
@@ -141,11 +141,12 @@ def test_a_line_of_counts_takes_a_measurement_period(eos, line, detectors):
     counts = eos.extra_ports["counts"].session()
     assert isinstance(counts, StreamingSession)
     assert counts.feed(b"anything") == b""
-    assert [counts.pull(), counts.pull()] == [
-        b"1704067200.500,100,200,300,200\n",
-        b"1704067201.000,100,200,300,200\n",
-    ]
-    assert detectors.lab_time.now_ps() == seconds_to_ps(1.0)
+    assert counts.pull() == b"1704067200.000,100,200,300,200\n"
+    detectors.lab_time.advance_to(seconds_to_ps(0.5) - 1)
+    assert counts.pull() == b""
+    detectors.lab_time.advance_to(seconds_to_ps(0.5))
+    assert [counts.pull(), counts.pull()] == [b"1704067200.500,100,200,300,200\n", b""]
+    assert detectors.lab_time.now_ps() == seconds_to_ps(0.5)
     assert eos.extra_ports["counts"].offset == 12345 - 12000
 
 
@@ -191,11 +192,20 @@ def test_temperatures(line):
     }  # fmt: skip
 
 
+def test_a_period_passes_for_a_client_that_waits_in_vain(eos, detectors):
+    counts = eos.extra_ports["counts"].session()
+    assert isinstance(counts, StreamingSession)
+    assert counts.pull().startswith(b"1704067200.000,")
+    assert [counts.pull() for _ in range(PATIENCE_PULLS)] == [b""] * PATIENCE_PULLS
+    assert counts.pull().startswith(b"1704067200.100,")
+    assert detectors.lab_time.now_ps() == seconds_to_ps(0.1)
+
+
 def test_an_instrument_connected_to_nothing_counts_nothing():
     eos = SingleQuantumEos({}, serial_number="1", detectors=2)
     counts = eos.extra_ports["counts"].session()
     assert isinstance(counts, StreamingSession)
-    assert counts.pull() == b"1704067200.100,0,0\n"
+    assert counts.pull() == b"1704067200.000,0,0\n"
     with pytest.raises(ValueError, match="at least one"):
         SingleQuantumEos({}, serial_number="1", detectors=0)
 

@@ -113,6 +113,7 @@ def test_a_bench_opens_the_counts_port_345_above_the_control_port(testbed):
         eos = bench.devices["bob.detectors"]
         assert port_in(eos.extra_addresses["counts"]) == port_in(eos.address) + 345
         with connected(port_in(eos.extra_addresses["counts"])) as client:
+            assert client.recv(1 << 16) == b"1704067200.000,0,0,0,0\n"
             assert client.recv(1 << 16) == b"1704067200.100,0,0,0,0\n"
         report = bench.report()["devices"]
         assert isinstance(report, dict)
