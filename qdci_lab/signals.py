@@ -14,7 +14,7 @@ from ophyd import Component, Signal
 from ophyd.status import Status
 from ophyd.utils import LimitError
 
-from qdci_lab.errors import AcquisitionError
+from qdci_lab.errors import AcquisitionError, LocalProtocolError
 
 WAIT_BEYOND_TIMEOUT_S = 5.0
 
@@ -213,9 +213,12 @@ class ControlledSignal(MeasuredSignal):
         if quantity is not None:
             for index, number in enumerate(np.atleast_1d(value)):
                 place = f", {quantity.element} {index + 1}" if np.ndim(value) else ""
-                quantity.check(f"{self.name}{place}", float(number))
+                quantity.check(f"{self.name}{place}", _number(f"{self.name}{place}", number))
         if self._check is not None:
-            self._check(self.instrument, value)
+            try:
+                self._check(self.instrument, value)
+            except LocalProtocolError as error:
+                raise LocalProtocolError(f"{self.name}: {error}") from error
 
     def set(self, value: Any, *, timeout: float | None = None, **_kwargs: Any) -> TaskStatus:
         """Send the value; the status is done when the instrument has arrived, or carries the reason why not."""
@@ -299,6 +302,13 @@ def switched(
 ) -> Component:
     """An ophyd component for what is on (1, True) or off (0, False)."""
     return controlled(ask, tell, "1", precision=0, limits=(0.0, 1.0), kind=kind, check=_check_on_off)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise LimitError(f"{name}: {value!r} is no number") from error
 
 
 def _check_on_off(device: Any, value: Any) -> None:

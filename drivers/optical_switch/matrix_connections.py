@@ -6,6 +6,8 @@ Ingress ports are 1 to N, egress ports N+1 to N+M. The connections are an array 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 
 NO_PORT = 0
@@ -22,6 +24,8 @@ class Size:
 
     def check(self, connections: Sequence[int]) -> None:
         """LocalProtocolError, naming the port, unless these are connections that the matrix can make."""
+        if isinstance(connections, str) or not isinstance(connections, Sequence | np.ndarray):
+            raise LocalProtocolError(f"{connections!r}: must be an egress port, or 0, for each ingress port")
         if len(connections) != self.ingress:
             raise LocalProtocolError(
                 f"{len(connections)} connections: must be {self.ingress}, one for each ingress port"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from drivers.optical_switch.matrix_connections import Route, Size, connections_of, routes, with_route
 from qdci_lab.device import Instrument
-from qdci_lab.errors import LabError, LocalProtocolError
+from qdci_lab.errors import LabError
 from qdci_lab.signals import TaskStatus, controlled
 
 
@@ -63,10 +63,7 @@ class MatrixSwitch(Instrument):
 
     def check_connections(self, connections: Sequence[int]) -> None:
         """LocalProtocolError, naming the port, unless the matrix can make these connections."""
-        try:
-            self._known_size().check(connections)
-        except LocalProtocolError as error:
-            raise LocalProtocolError(f"{self.connections.name}: {error}") from error
+        self._known_size().check(connections)
 
     def ask_connections(self) -> tuple[int, ...]:
         """The egress port of each ingress port, 0 for none; only the worker calls this."""

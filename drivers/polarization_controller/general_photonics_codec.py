@@ -1,7 +1,7 @@
 """What General Photonics' polarization instruments have in common (MPC-202 and PSY-201 user guides, command lists).
 
-SCPI-like text, CR and LF both ways; commands have no reply, and there is no error queue. Assumed: the range of the
-operating wavelength, and that it is kept in whole nm.
+SCPI-like text, CR and LF both ways; commands have no reply, and there is no error queue. The range of the
+operating wavelength is the one of a public driver of the PSY-201, which sends whole nm; assumed for the MPC-202.
 """
 
 from qdci_lab.errors import LocalProtocolError
@@ -9,7 +9,7 @@ from qdci_lab.wire.message import Command, Query
 from qdci_lab.wire.scpi import number
 
 TERMINATOR = b"\r\n"
-WAVELENGTH_RANGE_NM = (1260.0, 1650.0)
+WAVELENGTH_RANGE_NM = (1480.0, 1620.0)
 
 
 def wavelength() -> Query[float]:

@@ -6,8 +6,9 @@ with its value, bounds and unit; a label with `Error` in its name reports a mist
 control port (12345 and 12000), a line `unixtime,c1,c2,...` comes after every measurement period.
 
 A line of counts comes when a measurement period of lab time has passed since the one before; the first one at once,
-for the period before it. For a client that waits in vain, because nobody lets lab time pass, a period passes. A scan and the automatic bias let lab time pass before
-their answer, which brings the whole story at once: the maker's client waits for the end without asking again.
+for the period before it. For a client that waits in vain, because nobody lets lab time pass, a period passes. A scan
+and the automatic bias let lab time pass before their answer, which brings the whole story at once: the maker's client
+waits for the end without asking again.
 Assumed: bounds, defaults and the units' spelling; the bias voltage is that of 100 kOhm; commands are confirmed with
 their label to everybody, with the next answer at the latest; the automatic bias tries steps of 0.5 uA for 100 ms each
 and keeps the largest current before the first that counts too much; a scan takes a measurement period a point; the

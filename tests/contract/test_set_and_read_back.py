@@ -3,21 +3,19 @@
 Driver and simulated instrument are strangers to each other; values are drawn, signals are found in the drivers.
 """
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ophyd.utils import LimitError
 
-from drivers.optical_switch.polatis_6000 import Polatis6000
 from qdci_lab.config import load_testbed
 from qdci_lab.errors import AcquisitionError, LocalProtocolError
 from qdci_lab.signals import ControlledSignal
+from tests.setting_values import allowed, assert_near, connections, ends, numbers, refused
 
 TESTBED = load_testbed(Path(__file__).parents[2] / "configs" / "ji_mcf", "sim.toml")
 SIGNALS = [
@@ -26,7 +24,7 @@ SIGNALS = [
     for walk in spec.driver.walk_components()
     if issubclass(walk.item.cls, ControlledSignal)
 ]
-CHOICES = {("classical.amplifier", "control_mode"), ("switch", "connections")}
+CHOICES = {("classical.amplifier", "control_mode"): ("ALC", "ACC"), ("switch", "connections"): ()}
 """These have no limits, but values that there are."""
 
 NARROWER = {
@@ -36,7 +34,6 @@ NARROWER = {
 """The ranges of these are published by nobody. The simulated instrument has less than the driver allows."""
 
 WAIT_S = 30.0
-FLOAT = 1e-9
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 every_signal = pytest.mark.parametrize(("role", "attribute"), SIGNALS)
 every_limited_signal = pytest.mark.parametrize(
@@ -49,64 +46,6 @@ def devices(session) -> Any:
     """The devices, with waveforms loaded, without which the generator cannot play at any of its rates."""
     session.devices["alice.awg"].set(session.link.waveforms()).wait(WAIT_S)
     return session.devices
-
-
-def numbers(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.sampled_from([low, high]) | st.floats(low, high)
-
-
-def beyond(low: float, high: float) -> st.SearchStrategy[float]:
-    below, above = st.floats(max_value=low, exclude_max=True), st.floats(min_value=high, exclude_min=True)
-    return below | above | st.just(math.nan)
-
-
-@st.composite
-def connections(draw: st.DrawFn, switch: Polatis6000) -> tuple[int, ...]:
-    """Some ingress ports, each to an egress port of its own."""
-    assert switch.size is not None
-    first, number = switch.size.ingress + 1, switch.size.egress
-    egress = draw(st.permutations(range(first, first + number)))
-    return tuple(port if draw(st.booleans()) else 0 for port in egress[: switch.size.ingress])
-
-
-def allowed(device: Any, signal: ControlledSignal, bounds: tuple[float, float]) -> st.SearchStrategy[Any]:
-    """Values that the signal takes, of the kind of its present one."""
-    present = signal.last
-    if isinstance(present, str):
-        return st.sampled_from(["ALC", "ACC"])
-    if isinstance(present, bool):
-        return st.sampled_from([0, 1, False, True])
-    if isinstance(device, Polatis6000):
-        return connections(device)
-    return st.tuples(*[numbers(*bounds)] * len(present)) if np.ndim(present) else numbers(*bounds)
-
-
-def ends(signal: ControlledSignal, bounds: tuple[float, float]) -> list[Any]:
-    """The lowest and the highest value that the signal takes."""
-    if bounds == (0.0, 0.0):
-        return []
-    return [(bound,) * len(signal.last) if np.ndim(signal.last) else bound for bound in bounds]
-
-
-def refused(signal: ControlledSignal, present: Any) -> st.SearchStrategy[Any]:
-    """Values outside the limits; in an array one number is enough."""
-    if isinstance(present, bool):
-        return st.floats().filter(lambda value: value not in (0.0, 1.0))
-    outside = beyond(*signal.limits)
-    if not np.ndim(present):
-        return outside
-    places = st.integers(0, len(present) - 1)
-    return st.builds(lambda at, value: (*present[:at], value, *present[at + 1 :]), places, outside)
-
-
-def assert_near(signal: ControlledSignal, wanted: Any, found: Any) -> None:
-    """Within half of the instrument's step; text, switches and ports exactly."""
-    if signal.quantity is None or isinstance(found, bool):
-        assert found == wanted
-        return
-    slack = 0.5 * signal.quantity.resolution + FLOAT * np.abs(wanted)
-    assert np.shape(found) == np.shape(wanted)
-    assert np.all(np.abs(np.subtract(found, wanted)) <= slack), (wanted, found)
 
 
 def test_the_signals_are_found():
@@ -129,7 +68,8 @@ def test_what_is_set_is_what_the_instrument_has(devices, role, attribute):
 
     for value in ends(signal, bounds):
         set_and_ask(value)
-    few(given(value=allowed(device, signal, bounds))(set_and_ask))()
+    values = allowed(device, signal, bounds, CHOICES.get((role, attribute), ()))
+    few(given(value=values)(set_and_ask))()
     signal.set(before).wait(WAIT_S)
 
 

@@ -109,7 +109,7 @@ def test_a_setting_that_is_ignored_is_reported(scrambler: Any, hardware: Scrambl
     with pytest.raises(AcquisitionError, match="dev_scrambling: set to DISC, but the instrument reports OFF"):
         scrambler.scrambling.set("DISC").wait(WAIT_S)
     with pytest.raises(AcquisitionError, match="dev_wavelength: set to"):
-        scrambler.wavelength.set(1310.0).wait(WAIT_S)
+        scrambler.wavelength.set(1490.0).wait(WAIT_S)
 
 
 @pytest.mark.parametrize("choice", ["", "disc", "ON", "SAW", 0, None])
