@@ -4,9 +4,8 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn, TypeVar
 
 from qdci_lab.errors import InstrumentError, LabError, TransportError, TransportTimeout
 from qdci_lab.transport.pipe import Transport
@@ -16,6 +15,7 @@ from qdci_lab.wire.message import BlockQuery, Command, Query, Report
 from qdci_lab.wire.scpi import NEXT_ERROR, ErrorReport
 
 T = TypeVar("T")
+Conceal = Callable[[bytes], bytes]
 
 LOG_LENGTH = 256
 LOG_BYTES = 200
@@ -24,8 +24,7 @@ SILENCE_S = 0.01
 MAX_DISCARD_S = 1.0
 
 
-@dataclass(frozen=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """Bytes that passed, cut to their first 200: `>` to the instrument, `<` from it."""
 
     time_s: float
@@ -38,63 +37,84 @@ class Connection:
 
     After any failure of the link the next message finds it opened anew, so that a late reply is never taken for the
     answer to a later question. Errors carry the instrument's name. `next_error` is how this instrument is asked for
-    the next entry of its error queue.
+    the next entry of its error queue. `conceal` gives what may be shown of a message, where that is not all of it.
     """
 
-    def __init__(self, name: str, transport: Transport, framing: Framing, *, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        framing: Framing,
+        *,
+        timeout_s: float = 2.0,
+        conceal: Conceal | None = None,
+    ) -> None:
         self.name = name
         self.transport = transport
         self.timeout_s = timeout_s
         self.log: deque[LogEntry] = deque(maxlen=LOG_LENGTH)
         self.next_error = NEXT_ERROR
+        self.conceal = conceal
         self._framing = framing
         self._lock = threading.RLock()
 
     def open(self) -> None:
         """Reach the instrument (TransportError)."""
-        with self._lock, self._named():
-            self._framing.reset()
-            self.transport.open()
+        with self._lock:
+            try:
+                self._framing.reset()
+                self.transport.open()
+            except LabError as error:
+                self._raise_named(error)
 
     def close(self) -> None:
         """Leave the instrument."""
-        with self._lock, self._named():
-            self.transport.close()
+        with self._lock:
+            try:
+                self.transport.close()
+            except LabError as error:
+                self._raise_named(error)
 
     def command(self, command: Command) -> None:
         """Send a command that has no reply."""
-        with self._lock, self._guarded():
-            self._send(command.message)
+        with self._lock:
+            try:
+                self._send(command.message)
+            except LabError as error:
+                self._hang_up(error)
 
     def query(self, query: Query[T], *, timeout_s: float | None = None) -> T:
         """Send a query and parse its reply, within `timeout_s` (default: the connection's)."""
         with self._lock:
-            with self._guarded():
+            try:
                 self._send(query.message)
-                limit_s = self.timeout_s if timeout_s is None else timeout_s
-                reply = self._receive(limit_s, query.answers or _any_message)
-            with self._named(query.message):
+                reply = self._receive(self.timeout_s if timeout_s is None else timeout_s, query.answers)
+            except LabError as error:
+                self._hang_up(error)
+            try:
                 return query.parse(reply)
+            except LabError as error:
+                self._raise_named(error, query.message)
 
     def listen(self, report: Report[T], *, timeout_s: float | None = None) -> T:
         """Wait for the next message that the instrument sends by itself, and parse it."""
         with self._lock:
-            with self._guarded():
-                reply = self._receive(self.timeout_s if timeout_s is None else timeout_s, _any_message)
-            with self._named():
+            try:
+                reply = self._receive(self.timeout_s if timeout_s is None else timeout_s)
+            except LabError as error:
+                self._hang_up(error)
+            try:
                 return report.parse(reply)
+            except LabError as error:
+                self._raise_named(error)
 
     def discard(self) -> None:
         """Drop the messages that have come unasked, until the line is silent; half a message is kept."""
-        with self._lock, self._guarded():
-            deadline = time.monotonic() + MAX_DISCARD_S
-            while self.transport.is_open and time.monotonic() < deadline:
-                try:
-                    self._framing.feed(self.transport.read(SILENCE_S))
-                except TransportTimeout:
-                    break
-            while self._framing.next_reply() is not None:
-                pass
+        with self._lock:
+            try:
+                self._drain()
+            except LabError as error:
+                self._hang_up(error)
 
     def checked(self, command: Command) -> None:
         """Send an SCPI command and ask for the error queue in one go; InstrumentError if it was refused."""
@@ -118,12 +138,14 @@ class Connection:
         """
         with self._lock:
             try:
-                with self._guarded():
-                    self._send(query.message)
-                    self._receive_into(target, self.timeout_s if timeout_s is None else timeout_s)
-            except TransportTimeout:
+                self._send(query.message)
+                self._receive_into(target, self.timeout_s if timeout_s is None else timeout_s)
+            except TransportTimeout as silence:
+                self._close_quietly()
                 self.check_errors(query.message)
-                raise
+                self._raise_named(silence)
+            except LabError as error:
+                self._hang_up(error)
 
     def check_errors(self, message: bytes = b"") -> None:
         """Empty the SCPI error queue; the first error in it is raised."""
@@ -140,7 +162,7 @@ class Connection:
             raise self._refusal(report.code, report.text, message)
 
     def _refusal(self, code: int, text: str, message: bytes) -> InstrumentError:
-        words = message[:LOG_BYTES].decode("ascii", "replace")
+        words = self._shown(message).decode("ascii", "replace")
         return InstrumentError(code, text, instrument=self.name, message=words)
 
     def _send(self, message: bytes) -> None:
@@ -148,58 +170,64 @@ class Connection:
             self._framing.reset()
             self.transport.open()
         data = self._framing.encode(message)
-        self.log.append(LogEntry(time.time(), ">", data[:LOG_BYTES]))
+        self.log.append(LogEntry(time.time(), ">", self._shown(data)))
         self.transport.write(data)
 
-    def _receive(self, timeout_s: float, answers: Callable[[bytes], bool]) -> bytes:
-        deadline = time.monotonic() + timeout_s
+    def _receive(self, timeout_s: float, answers: Callable[[bytes], bool] | None = None) -> bytes:
+        """The next message, or the next one that is the answer."""
+        left_s, deadline_s = timeout_s, time.monotonic() + timeout_s
         while True:
             while (reply := self._framing.next_reply()) is None:
-                self._framing.feed(self.transport.read(self._left_s(deadline, timeout_s)))
+                self._check_left(left_s, timeout_s)
+                self._framing.feed(self.transport.read(left_s))
+                left_s = deadline_s - time.monotonic()
             self.log.append(LogEntry(time.time(), "<", reply[:LOG_BYTES]))
-            if answers(reply):
+            if answers is None or answers(reply):
                 return reply
 
     def _receive_into(self, target: memoryview, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
+        left_s, deadline_s = timeout_s, time.monotonic() + timeout_s
         reception = BlockReception(target)
         while reception.place:
-            reception.take(self.transport.read_into(reception.place, self._left_s(deadline, timeout_s)))
+            self._check_left(left_s, timeout_s)
+            reception.take(self.transport.read_into(reception.place, left_s))
+            left_s = deadline_s - time.monotonic()
         self.log.append(LogEntry(time.time(), "<", bytes(target[:LOG_BYTES])))
 
-    def _left_s(self, deadline: float, timeout_s: float) -> float:
-        left_s = deadline - time.monotonic()
+    def _drain(self) -> None:
+        deadline_s = time.monotonic() + MAX_DISCARD_S
+        while self.transport.is_open and time.monotonic() < deadline_s:
+            try:
+                self._framing.feed(self.transport.read(SILENCE_S))
+            except TransportTimeout:
+                break
+        while self._framing.next_reply() is not None:
+            pass
+
+    def _check_left(self, left_s: float, timeout_s: float) -> None:
         if left_s <= 0:
             raise TransportTimeout(f"{self.transport.address}: no complete answer within {timeout_s:g} s")
-        return left_s
 
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Close the link on any failure: what is still under way in it belongs to nobody."""
-        with self._named():
-            try:
-                yield
-            except LabError:
-                with contextlib.suppress(TransportError):
-                    self.transport.close()
-                raise
+    def _shown(self, message: bytes) -> bytes:
+        """The beginning of a message, as it may be shown."""
+        return (message if self.conceal is None else self.conceal(message))[:LOG_BYTES]
 
-    @contextlib.contextmanager
-    def _named(self, message: bytes = b"") -> Iterator[None]:
+    def _close_quietly(self) -> None:
+        with contextlib.suppress(TransportError):
+            self.transport.close()
+
+    def _hang_up(self, error: LabError) -> NoReturn:
+        """Close the link: what is still under way in it belongs to nobody."""
+        self._close_quietly()
+        self._raise_named(error)
+
+    def _raise_named(self, error: LabError, message: bytes = b"") -> NoReturn:
         """Put the instrument's name in front of an error of the link, or into what the instrument refused."""
-        try:
-            yield
-        except InstrumentError as error:
+        if isinstance(error, InstrumentError):
             if error.instrument:
-                raise
+                raise error
             raise self._refusal(error.code, error.text, message) from error
-        except LabError as error:
-            text = str(error)
-            if text.startswith(f"{self.name}: "):
-                raise
-            raise type(error)(f"{self.name}: {text}") from error
-
-
-def _any_message(_message: bytes) -> bool:
-    """The first message that comes is the one that is wanted."""
-    return True
+        text = str(error)
+        if text.startswith(f"{self.name}: "):
+            raise error
+        raise type(error)(f"{self.name}: {text}") from error

@@ -12,7 +12,7 @@ from ophyd import Device, Kind
 from ophyd.utils import InvalidState
 
 from qdci_lab.clock import Clock, WallClock
-from qdci_lab.connection import Connection
+from qdci_lab.connection import Conceal, Connection
 from qdci_lab.errors import Abandoned, AcquisitionError, LabError, RemoteProtocolError
 from qdci_lab.signals import MeasuredSignal, TaskStatus, measured
 from qdci_lab.transport.pipe import Transport, open_pipe
@@ -210,6 +210,10 @@ class Instrument(LabDevice):
         """How this model separates its messages; SCPI unless a driver says otherwise."""
         return ScpiFraming()
 
+    def find_concealment(self) -> Conceal | None:
+        """What gives the part of a message that logs and errors may show; None, as for most models: all of it."""
+        return None
+
     def open_link(self) -> None:
         """Open the connection."""
         self.connection.open()
@@ -235,7 +239,12 @@ class Instrument(LabDevice):
             self.clock.sleep(COMPLETION_POLL_S)
 
     def _connect_to(self, address: str, transport: Transport | None) -> Connection:
+        conceal = self.find_concealment()
         pipe = transport or open_pipe(
-            address, baud_rate=self.BAUD_RATE, rts_cts=self.RTS_CTS, timeout_s=self.timeout_s
+            address,
+            baud_rate=self.BAUD_RATE,
+            rts_cts=self.RTS_CTS,
+            timeout_s=self.timeout_s,
+            conceal=conceal,
         )
-        return Connection(self.label, pipe, self.make_framing(), timeout_s=self.timeout_s)
+        return Connection(self.label, pipe, self.make_framing(), timeout_s=self.timeout_s, conceal=conceal)

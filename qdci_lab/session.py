@@ -271,8 +271,9 @@ def _tap(devices: Mapping[str, LabDevice], directory: Path) -> dict[str, Path]:
         for name, connection in connections.items():
             full_name = role if name == "connection" else f"{role}.{name}"
             files[full_name] = directory / f"{full_name}{WIRE_LOG_SUFFIX}"
-            tap = TapTransport(connection.transport, files[full_name], model=device.MODEL)
-            connection.transport = tap
+            connection.transport = TapTransport(
+                connection.transport, files[full_name], model=device.MODEL, conceal=connection.conceal
+            )
     return files
 
 

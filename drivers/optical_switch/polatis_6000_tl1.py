@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from drivers.optical_switch import polatis_6000_tl1_codec as codec
 from drivers.optical_switch.matrix_connections import Route
 from drivers.optical_switch.matrix_switch import MatrixSwitch
+from qdci_lab.connection import Conceal
 from qdci_lab.errors import LabError
 from qdci_lab.wire.framing import Framing
 from qdci_lab.wire.message import Query
@@ -37,6 +38,10 @@ class Polatis6000Tl1(MatrixSwitch):
     def make_framing(self) -> Framing:
         """TL1 messages."""
         return Tl1Framing()
+
+    def find_concealment(self) -> Conceal:
+        """Passwords are not shown."""
+        return codec.without_password
 
     def open_link(self) -> None:
         """Open the connection and log in; a link without a login is of no use, and closed."""

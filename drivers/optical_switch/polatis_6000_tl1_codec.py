@@ -21,12 +21,18 @@ Lines = tuple[str, ...]
 _WORD = re.compile(r"[!-~]+")
 _PUNCTUATION = set(':;,"')
 _SIZE = re.compile(r"SYSTEM:SIZE=(\d+)x(\d+)")
+_PASSWORD = re.compile(rb"(ACT-USER:[^:;]*:[^:;]*:[^:;]*:[^:;]*:)[^:;]+", re.IGNORECASE)
 _PATCH = re.compile(r"(\d+),(\d+)")
 
 
 def log_in(tag: int, user: str, password: str) -> Query[None]:
     """ACT-USER: without it everything else is denied."""
     return _ask(f"ACT-USER::{_word(user)}", tag, lambda _lines: None, f":{_word(password)}")
+
+
+def without_password(message: bytes) -> bytes:
+    """What may be shown of a message: all but the password of ACT-USER."""
+    return _PASSWORD.sub(rb"\1****", message)
 
 
 def log_out(tag: int, user: str) -> Command:
@@ -74,7 +80,7 @@ def _ask(head: str, tag: int, parse: Callable[[Lines], T], tail: str = "") -> Qu
 def _word(word: str) -> str:
     """A user's name or password, without punctuation that means something in TL1."""
     if _WORD.fullmatch(word) is None or _PUNCTUATION & set(word):
-        raise LocalProtocolError(f'a user or password without blanks and any of :;," is wanted, not {word!r}')
+        raise LocalProtocolError('a user or password without blanks and any of :;," is wanted, not the one given')
     return word
 
 

@@ -1,5 +1,6 @@
 """What every transport can do, and which transport an address means."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from qdci_lab.addresses import address_kind
@@ -41,16 +42,24 @@ class Transport(Protocol):
 
 
 def open_pipe(
-    address: str, *, baud_rate: int = 9600, rts_cts: bool = False, timeout_s: float = 2.0
+    address: str,
+    *,
+    baud_rate: int = 9600,
+    rts_cts: bool = False,
+    timeout_s: float = 2.0,
+    conceal: Callable[[bytes], bytes] | None = None,
 ) -> Transport:
-    """The transport for an address, not yet open: a VISA resource name, a pyserial port or URL, or a recording."""
+    """The transport for an address, not yet open: a VISA resource name, a pyserial port or URL, or a recording.
+
+    `conceal` gives what a recording has of a message of which it may not have all.
+    """
     kind = address_kind(address)
     if kind == "visa":
         return VisaTransport(address, timeout_s=timeout_s)
     if kind == "serial":
         return SerialTransport(address, baud_rate=baud_rate, rts_cts=rts_cts)
     if kind == "replay":
-        return ReplayTransport(address)
+        return ReplayTransport(address, conceal=conceal)
     raise LocalProtocolError(
         f"no byte pipe has the address {address!r}: give a VISA resource, a serial port or replay:FILE"
     )

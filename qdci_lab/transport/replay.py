@@ -1,7 +1,7 @@
 """A transport that answers from a recorded wire log and refuses whatever was not said in it."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qdci_lab.addresses import REPLAY
@@ -16,11 +16,13 @@ class ReplayTransport:
 
     How messages were cut into writes does not matter; answers come in the recorded chunks. Recorded silences and
     failures come again, at once. Anything else that is asked of it is a LocalProtocolError that names the line of
-    the file, what is recorded there and what was said instead.
+    the file, what is recorded there and what was said instead. What a recording does not show of a message (`conceal`)
+    may be anything.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, conceal: Callable[[bytes], bytes] | None = None) -> None:
         self.address = address
+        self._conceal = conceal
         self._path = Path(address.removeprefix(REPLAY))
         self._entries: Sequence[Entry] | None = None
         self._position = 0
@@ -58,7 +60,7 @@ class ReplayTransport:
     def write(self, data: bytes) -> None:
         """Say what was said in the recording."""
         self._check_open()
-        left = data
+        left = data if self._conceal is None else self._conceal(data)
         while left:
             self._queue_answers()
             self._fail_if_recorded()

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -15,14 +15,23 @@ from qdci_lab.wire.wire_log import Entry, Header, Mark, format_entry, format_hea
 class TapTransport:
     """The transport below as it is, with each thing that happens on it written down at once.
 
-    The file is begun when the link is first opened, and never in the place of another one (RecordError).
+    The file is begun when the link is first opened, and never in the place of another one (RecordError). `conceal`
+    gives what may be written of a message that is sent.
     """
 
-    def __init__(self, below: Transport, path: Path, *, model: str = "") -> None:
+    def __init__(
+        self,
+        below: Transport,
+        path: Path,
+        *,
+        model: str = "",
+        conceal: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.address = below.address
         self.path = path
         self._below = below
         self._model = model
+        self._conceal = conceal
         self._file: TextIO | None = None
         self._begun_ns: int | None = None
 
@@ -55,7 +64,7 @@ class TapTransport:
         """Send all the bytes."""
         with self._noting_failures():
             self._below.write(data)
-        self._note(Mark.SENT, data)
+        self._note(Mark.SENT, data if self._conceal is None else self._conceal(data))
 
     def read(self, timeout_s: float) -> bytes:
         """At least one byte, and whatever else has arrived."""

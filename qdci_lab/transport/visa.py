@@ -13,7 +13,8 @@ from pyvisa.constants import StatusCode
 
 from qdci_lab.errors import TransportError, TransportTimeout
 
-_READ_BYTES = 1 << 18
+# Small enough to come from the allocator's heap: a larger buffer is mapped, cleared and given back at every read.
+_READ_BYTES = 1 << 16
 
 Received = TypeVar("Received", bytes, int)
 
@@ -64,7 +65,7 @@ class VisaTransport:
         self._check_open()
         try:
             if self._socket is not None:
-                self._socket.settimeout(self._timeout_s)
+                _limit(self._socket, self._timeout_s)
                 self._socket.sendall(data)
             else:
                 self._resource.write_raw(data)
@@ -89,14 +90,14 @@ class VisaTransport:
             buffer[:count], self._surplus = data[:count], data[count:]
             return count
         try:
-            self._socket.settimeout(timeout_s)
+            _limit(self._socket, timeout_s)
             return self._not_ended(self._socket.recv_into(buffer))
         except (pyvisa.Error, OSError) as error:
             raise self._failure(error, timeout_s) from error
 
     def _receive(self, timeout_s: float) -> bytes:
         if self._socket is not None:
-            self._socket.settimeout(timeout_s)
+            _limit(self._socket, timeout_s)
             return self._socket.recv(_READ_BYTES)
         self._resource.timeout = int(timeout_s * 1000)
         return self._resource.read_raw()
@@ -122,6 +123,12 @@ class VisaTransport:
     def _check_open(self) -> None:
         if self._resource is None:
             raise TransportError(f"{self.address}: the link is closed")
+
+
+def _limit(link: socket.socket, timeout_s: float) -> None:
+    """Set the time limit; that is a system call, which one that holds already is not worth."""
+    if link.gettimeout() != timeout_s:
+        link.settimeout(timeout_s)
 
 
 def _words(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_LINE_BYTES = 1 << 20
+BLOCK_START = ord("#")
 
 
 class Framing(Protocol):
@@ -92,7 +93,9 @@ class ScpiFraming:
 
     def next_reply(self) -> bytes | None:
         """The next line or block; a block is returned with its header."""
-        searched_from = self._block_end() if self._buffer[:1] == b"#" else 0
+        if not self._buffer:
+            return None
+        searched_from = self._block_end() if self._buffer[0] == BLOCK_START else 0
         if searched_from is None:
             return None
         end = self._buffer.find(b"\n", searched_from)

@@ -24,6 +24,7 @@ BLOCK_HEADER = f"#8{BLOCK_BYTES}".encode()
 VISA_CHUNK_BYTES = 256 * 1024
 QUERY_ROUNDS, QUERIES = 99, 200
 BLOCK_ROUNDS = 21
+TIMEOUT_S = 10.0
 
 pytestmark = pytest.mark.benchmark
 
@@ -50,8 +51,8 @@ def bare_resource(loopback_port: int) -> Iterator[pyvisa.resources.MessageBasedR
 
 @pytest.fixture
 def connection(loopback_port: int) -> Iterator[Connection]:
-    pipe = open_pipe(f"TCPIP::127.0.0.1::{loopback_port}::SOCKET")
-    connection = Connection("lab.dev", pipe, ScpiFraming(), timeout_s=10.0)
+    pipe = open_pipe(f"TCPIP::127.0.0.1::{loopback_port}::SOCKET", timeout_s=TIMEOUT_S)
+    connection = Connection("lab.dev", pipe, ScpiFraming(), timeout_s=TIMEOUT_S)
     connection.open()
     yield connection
     connection.close()
