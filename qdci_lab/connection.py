@@ -3,11 +3,12 @@
 import contextlib
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, TypeVar
 
-from qdci_lab.errors import InstrumentError, LabError, TransportError, TransportTimeout
+from qdci_lab.errors import InstrumentError, LabError, SettingsChanged, TransportError, TransportTimeout
 from qdci_lab.transport.pipe import Transport
 from qdci_lab.wire.block import BlockReception
 from qdci_lab.wire.framing import Framing
@@ -32,12 +33,49 @@ class LogEntry(NamedTuple):
     data: bytes
 
 
+@dataclass
+class _Trust:
+    """What is known of the other end of a link: whether it was lost, who it was, and what it still owes us."""
+
+    restored: bool = False
+    restoring: bool = False
+    lost: bool = False
+    identifying: bool = False
+    known: tuple[bytes, bytes] | None = None
+    unanswered: Counter[bytes] = field(default_factory=Counter)
+
+    def lose(self) -> None:
+        """The link failed: nothing is certain any longer."""
+        self.lost, self.restored = True, False
+
+    def miss(self, question: bytes) -> None:
+        """A question has no answer yet. Only the one that identifies the instrument can be mistaken for itself."""
+        if self.identifying or (self.known is not None and question == self.known[0]):
+            self.unanswered[question] += 1
+
+    def rely(self) -> None:
+        """The link is new and the instrument is as it should be, or as its user has been told that it is."""
+        self.lost, self.restored = False, True
+
+    @contextlib.contextmanager
+    def unrestored(self) -> Iterator[None]:
+        """Let messages pass although the instrument has not been restored."""
+        before, self.restoring = self.restoring, True
+        try:
+            yield
+        finally:
+            self.restoring = before
+
+
 class Connection:
     """The conversation with one instrument; safe to share between threads.
 
     After any failure of the link the next message finds it opened anew, so that a late reply is never taken for the
-    answer to a later question. Errors carry the instrument's name. `next_error` is how this instrument is asked for
-    the next entry of its error queue. `conceal` gives what may be shown of a message, where that is not all of it.
+    answer to a later question. A serial line outlives its opening: there a question whose answer is known, the one
+    that was asked `identifying`, is asked first, and whatever comes before its answer is dropped. Then `greet` runs on
+    the new link, and `restore` before the first message that follows a failure. Errors carry the instrument's name.
+    `next_error` is how this instrument is asked for the next entry of its error queue. `conceal` gives what may be
+    shown of a message, where that is not all of it.
     """
 
     def __init__(
@@ -55,25 +93,39 @@ class Connection:
         self.log: deque[LogEntry] = deque(maxlen=LOG_LENGTH)
         self.next_error = NEXT_ERROR
         self.conceal = conceal
+        self.greet: Callable[[], object] | None = None
+        self.restore: Callable[[], object] | None = None
         self._framing = framing
         self._lock = threading.RLock()
+        self._trust = _Trust()
 
     def open(self) -> None:
-        """Reach the instrument (TransportError)."""
+        """Reach the instrument (TransportError), whose settings the caller is going to look at."""
         with self._lock:
             try:
-                self._framing.reset()
-                self.transport.open()
+                self._open_anew()
+                self._trust.rely()
             except LabError as error:
-                self._raise_named(error)
+                self._hang_up(error)
 
     def close(self) -> None:
         """Leave the instrument."""
         with self._lock:
+            self._trust.lose()
             try:
                 self.transport.close()
             except LabError as error:
                 self._raise_named(error)
+
+    @contextlib.contextmanager
+    def identifying(self) -> Iterator[None]:
+        """The last question that is asked herein and its answer are those by which the instrument is known again."""
+        with self._lock:
+            self._trust.identifying = True
+            try:
+                yield
+            finally:
+                self._trust.identifying = False
 
     def command(self, command: Command) -> None:
         """Send a command that has no reply."""
@@ -86,11 +138,14 @@ class Connection:
     def query(self, query: Query[T], *, timeout_s: float | None = None) -> T:
         """Send a query and parse its reply, within `timeout_s` (default: the connection's)."""
         with self._lock:
+            limit_s = self.timeout_s if timeout_s is None else timeout_s
             try:
                 self._send(query.message)
-                reply = self._receive(self.timeout_s if timeout_s is None else timeout_s, query.answers)
+                reply = self._receive(limit_s, query.answers)
+                if self._trust.identifying and query.answers is None:
+                    self._recognise(query.message, reply, limit_s)
             except LabError as error:
-                self._hang_up(error)
+                self._hang_up(error, query.message)
             try:
                 return query.parse(reply)
             except LabError as error:
@@ -128,7 +183,7 @@ class Connection:
             try:
                 return self.query(query, timeout_s=timeout_s)
             except TransportTimeout:
-                self.check_errors(query.message)
+                self._explain_silence(query.message)
                 raise
 
     def fetch(self, query: BlockQuery, target: memoryview, *, timeout_s: float | None = None) -> None:
@@ -141,8 +196,8 @@ class Connection:
                 self._send(query.message)
                 self._receive_into(target, self.timeout_s if timeout_s is None else timeout_s)
             except TransportTimeout as silence:
-                self._close_quietly()
-                self.check_errors(query.message)
+                self._lose(silence)
+                self._explain_silence(query.message)
                 self._raise_named(silence)
             except LabError as error:
                 self._hang_up(error)
@@ -157,6 +212,15 @@ class Connection:
                 report = self.query(self.next_error)
         self._refuse(first, message)
 
+    def _explain_silence(self, message: bytes) -> None:
+        """Ask for the error queue before anything else: restoring the instrument would empty it."""
+        with self._trust.unrestored():
+            try:
+                self.check_errors(message)
+            except InstrumentError:
+                self._trust.restored = True  # the instrument is there and says why it was silent
+                raise
+
     def _refuse(self, report: ErrorReport, message: bytes) -> None:
         if report.code != 0:
             raise self._refusal(report.code, report.text, message)
@@ -166,12 +230,58 @@ class Connection:
         return InstrumentError(code, text, instrument=self.name, message=words)
 
     def _send(self, message: bytes) -> None:
-        if not self.transport.is_open:
-            self._framing.reset()
-            self.transport.open()
+        if not (self._trust.restored and self.transport.is_open):
+            self._recover()
         data = self._framing.encode(message)
         self.log.append(LogEntry(time.time(), ">", self._shown(data)))
         self.transport.write(data)
+
+    def _recover(self) -> None:
+        """Open the link unless it is open, and let the instrument be restored, whose own messages pass meanwhile."""
+        if not self.transport.is_open:
+            self._open_anew()
+        if self._trust.restored or self._trust.restoring:
+            return
+        if self.restore is not None and self._trust.lost:
+            with self._trust.unrestored():
+                self.restore()
+        self._trust.rely()
+
+    def _open_anew(self) -> None:
+        self._framing.reset()
+        self.transport.open()
+        if self._trust.lost and self._trust.known is not None:
+            self._synchronise(*self._trust.known)
+        if self.greet is not None:
+            with self._trust.unrestored():
+                self.greet()
+
+    def _synchronise(self, question: bytes, answer: bytes) -> None:
+        """Ask the question by which the instrument is known, and drop what comes until all its answers have come.
+
+        Another answer, followed by silence, is another instrument or another state of it, which is not for us to judge.
+        """
+        missing = 1 + self._trust.unanswered[question]
+        self._trust.unanswered[question] += 1
+        self.transport.write(self._framing.encode(question))
+        received = None
+        while missing > 0:
+            try:
+                received = self._receive(self.timeout_s)
+            except TransportTimeout:
+                if received is None:
+                    raise
+                break
+            missing -= received == answer
+        self._trust.unanswered.clear()
+
+    def _recognise(self, question: bytes, answer: bytes, timeout_s: float) -> None:
+        """Keep by what the instrument is known, once answers to the same question asked earlier in vain have passed."""
+        self._trust.known = (question, answer)
+        earlier = self._trust.unanswered.pop(question, 0)
+        with contextlib.suppress(TransportTimeout):
+            for _ in range(earlier):
+                self._receive(timeout_s)
 
     def _receive(self, timeout_s: float, answers: Callable[[bytes], bool] | None = None) -> bytes:
         """The next message, or the next one that is the answer."""
@@ -212,13 +322,20 @@ class Connection:
         """The beginning of a message, as it may be shown."""
         return (message if self.conceal is None else self.conceal(message))[:LOG_BYTES]
 
-    def _close_quietly(self) -> None:
+    def _lose(self, error: LabError, question: bytes = b"") -> None:
+        """Close the link: what is still under way in it belongs to nobody."""
+        self._trust.lose()
+        if isinstance(error, TransportTimeout):
+            self._trust.miss(question)
         with contextlib.suppress(TransportError):
             self.transport.close()
 
-    def _hang_up(self, error: LabError) -> NoReturn:
-        """Close the link: what is still under way in it belongs to nobody."""
-        self._close_quietly()
+    def _hang_up(self, error: LabError, question: bytes = b"") -> NoReturn:
+        """End what failed. Other settings than before are no failure of the link, and are told once."""
+        if isinstance(error, SettingsChanged):
+            self._trust.rely()
+        else:
+            self._lose(error, question)
         self._raise_named(error)
 
     def _raise_named(self, error: LabError, message: bytes = b"") -> NoReturn:

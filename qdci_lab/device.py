@@ -13,8 +13,16 @@ from ophyd.utils import InvalidState
 
 from qdci_lab.clock import Clock, WallClock
 from qdci_lab.connection import Conceal, Connection
-from qdci_lab.errors import Abandoned, AcquisitionError, LabError, RemoteProtocolError
-from qdci_lab.signals import MeasuredSignal, TaskStatus, measured
+from qdci_lab.errors import (
+    Abandoned,
+    AcquisitionError,
+    LabError,
+    RemoteProtocolError,
+    SettingsChanged,
+    TransportError,
+    TransportTimeout,
+)
+from qdci_lab.signals import ControlledSignal, MeasuredSignal, TaskStatus, measured
 from qdci_lab.transport.pipe import Transport, open_pipe
 from qdci_lab.units import seconds_to_ps
 from qdci_lab.wire.framing import Framing, ScpiFraming
@@ -118,17 +126,43 @@ class LabDevice(Device):
     def reach(self) -> None:
         """Open the link, check the identity and prepare the instrument. Blocks; LabError says what is wrong."""
         self.open_link()
-        identity = self.identity.refresh()
-        if self.IDENTITY_CONTAINS not in identity:
-            raise RemoteProtocolError(
-                f"{self.label}: expected a {self.MODEL}, but the instrument at {self.address} says {identity!r}"
-            )
+        self._check_model(self.get_acquainted())
         self.prepare_instrument()
 
     def connect(self) -> None:
         """Reach the instrument and read every quantity once. Blocks; LabError says what is wrong."""
         self.reach()
         self.refresh()
+
+    def get_acquainted(self) -> str:
+        """Ask for the identity and keep it."""
+        return self.identity.refresh()
+
+    def restore(self) -> None:
+        """Make sure, after the link was lost, that the instrument behind it is the same, and prepare it anew.
+
+        Settings that it has lost meanwhile are not put back, for nobody knows what else has changed: SettingsChanged
+        names them, and from then on they are as the instrument says. RemoteProtocolError for another instrument.
+        """
+        known, identity = self.identity.last, self.identify()
+        self._check_model(identity)
+        if known is not None and identity != known:
+            raise RemoteProtocolError(
+                f"{self.label}: {known!r} was at {self.address}, and now it is {identity!r}; connect() takes it as it is"
+            )
+        settings = [(signal, signal.last) for signal in self.settings() if signal.is_measured]
+        self.prepare_instrument()
+        changes = [change for signal, before in settings if (change := signal.difference(before))]
+        if changes:
+            raise SettingsChanged(
+                f"{self.label}: after the link was lost the settings are others: {'; '.join(changes)}"
+            )
+
+    def _check_model(self, identity: str) -> None:
+        if self.IDENTITY_CONTAINS not in identity:
+            raise RemoteProtocolError(
+                f"{self.label}: expected a {self.MODEL}, but the instrument at {self.address} says {identity!r}"
+            )
 
     def prepare_instrument(self) -> None:
         """Bring the instrument's error queue and modes to a known state after connecting; nothing by default."""
@@ -157,6 +191,10 @@ class LabDevice(Device):
         """The device's signals, in their order."""
         walked = (item.item for item in self.walk_signals())
         return [signal for signal in walked if isinstance(signal, MeasuredSignal)]
+
+    def settings(self) -> list[ControlledSignal]:
+        """The quantities that can be set."""
+        return [signal for signal in self.quantities() if isinstance(signal, ControlledSignal)]
 
     def read(self) -> dict[str, Reading[Any]]:
         """What was last measured, without I/O."""
@@ -188,7 +226,22 @@ class LabDevice(Device):
 
     def make_safe(self) -> TaskStatus:
         """Bring the instrument into its safe state."""
-        return self.submit(lambda _status: self.enter_safe_state())
+        return self.submit(lambda _status: self._be_safe())
+
+    def _be_safe(self) -> None:
+        """A link that was lost unnoticed keeps nothing from its safe state: it is entered over a new one."""
+        try:
+            self._be_safe_whatever_changed()
+        except TransportTimeout:
+            raise
+        except TransportError:
+            self._be_safe_whatever_changed()
+
+    def _be_safe_whatever_changed(self) -> None:
+        try:
+            self.enter_safe_state()
+        except SettingsChanged:
+            self.enter_safe_state()
 
     def stop(self, *, success: bool = False) -> None:
         """Called when a run fails: the safe state is entered, without waiting for it."""
@@ -205,6 +258,7 @@ class Instrument(LabDevice):
     def __init__(self, address: str, *, transport: Transport | None = None, **kwargs: Any) -> None:
         super().__init__(address, **kwargs)
         self.connection = self._connect_to(address, transport)
+        self.connection.restore = self.restore
 
     def make_framing(self) -> Framing:
         """How this model separates its messages; SCPI unless a driver says otherwise."""
@@ -221,6 +275,11 @@ class Instrument(LabDevice):
     def close_link(self) -> None:
         """Close the connection."""
         self.connection.close()
+
+    def get_acquainted(self) -> str:
+        """Ask for the identity and keep it, as what the instrument is known by on its line too."""
+        with self.connection.identifying():
+            return super().get_acquainted()
 
     def identify(self) -> str:
         """What the instrument calls itself."""

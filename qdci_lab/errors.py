@@ -40,6 +40,10 @@ class TransportTimeout(TransportError):
     """The instrument did not answer in time."""
 
 
+class SettingsChanged(LabError):
+    """After a lost link an instrument has other settings than before it, as after a reboot; they stay as they are."""
+
+
 class LocalProtocolError(LabError):
     """We were about to say something the protocol does not allow."""
 

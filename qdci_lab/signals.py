@@ -194,6 +194,7 @@ class ControlledSignal(MeasuredSignal):
         self._tell = tell
         self._bounds = bounds
         self._check = check
+        self._wanted: Any = None
 
     @property
     def quantity(self) -> Quantity | None:
@@ -239,22 +240,39 @@ class ControlledSignal(MeasuredSignal):
     def move(self, value: Any, status: TaskStatus) -> None:
         """Tell, ask back and compare (AcquisitionError); only the instrument's worker calls this."""
         initial = self._readback
+        self._wanted = value
         self._tell(self.instrument, value)
         arrived = self.refresh()
         self._check_arrival(value, arrived)
+        self._wanted = None
         if isinstance(arrived, float) and isinstance(initial, float):
             status.progress(current=arrived, initial=initial, target=float(value))
 
-    def _check_arrival(self, value: Any, arrived: Any) -> None:
+    def difference(self, before: Any) -> str:
+        """Ask for the value and say how it differs from `before`.
+
+        Nothing where it does not, or where it is what a `set` wanted that ended without an answer.
+        """
+        now, wanted, self._wanted = self.refresh(), self._wanted, None
+        if self._agrees(before, now) or (wanted is not None and self._agrees(wanted, now)):
+            return ""
+        units = self._quantity.suffix if self._quantity else ""
+        return f"{self.name} was {before}{units} and is {now}{units}"
+
+    def _agrees(self, wanted: Any, found: Any) -> bool:
+        """Whether two values are the same within half a step."""
         quantity = self._quantity
         if quantity is None:
-            agrees = arrived == value
-        else:
-            wanted, found = np.asarray(value, dtype=float), np.asarray(arrived, dtype=float)
-            slack = max(0.5 * quantity.resolution * (1 + 1e-9), 1e-9 * float(np.max(np.abs(wanted))))
-            agrees = wanted.shape == found.shape and bool(np.all(np.abs(found - wanted) <= slack))
-        if not agrees:
-            units = quantity.suffix if quantity else ""
+            return bool(found == wanted)
+        wanted, found = np.asarray(wanted, dtype=float), np.asarray(found, dtype=float)
+        if wanted.shape != found.shape:
+            return False
+        slack = max(0.5 * quantity.resolution * (1 + 1e-9), 1e-9 * float(np.max(np.abs(wanted), initial=0.0)))
+        return bool(np.all((np.abs(found - wanted) <= slack) | (np.isnan(found) & np.isnan(wanted))))
+
+    def _check_arrival(self, value: Any, arrived: Any) -> None:
+        if not self._agrees(value, arrived):
+            units = self._quantity.suffix if self._quantity else ""
             raise AcquisitionError(
                 f"{self.name}: set to {value}{units}, but the instrument reports {arrived}{units}"
             )

@@ -5,29 +5,30 @@ import selectors
 import socket
 import threading
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
-from urllib.parse import urlencode
+from typing import Any, Self
 
 from qdci_lab.errors import ConfigError, Mistake
-from sim_devices.config import SIM_FILE, TWIN_FILE, SimModel, find_mistakes, load_twin
+from sim_devices.config import SIM_FILE, TWIN_FILE, SimModel, find_mistakes, load_faults, load_twin
+from sim_devices.fault_config import misplaced, read_fault
+from sim_devices.faults import LIBRARY, STREAM, FaultSchedule
 from sim_devices.firmware import FIRMWARES
 from sim_devices.firmware.qutag import Qutag
 from sim_devices.firmware.session import ExtraPort
 from sim_devices.firmware.sockets import BenchSockets
 from sim_devices.server.control import ControlServer, RequestRefused, TaggerPort
+from sim_devices.server.faulty import FaultyInstrument
 from sim_devices.server.pty import PtyServer
-from sim_devices.server.tcp import TcpServer
+from sim_devices.server.wires import LibraryWire, PortsWire, Wire, tcp_servers
 from sim_devices.twin.lab_time import LabTime
 from sim_devices.twin.layout import InstrumentSpec
 from sim_devices.twin.twin import Twin
 
 SOURCE = "twin"
-_ATTEMPTS = 50
 _SIMULATED = "sim://"
 
 
@@ -39,57 +40,6 @@ class DeviceReport:
     address: str
     extra_addresses: Mapping[str, str] = field(default_factory=dict)
     """Where its further ports answer, by name."""
-
-
-class _Wire(Protocol):
-    """One device's way out of the bench."""
-
-    @property
-    def address(self) -> str: ...
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _LibraryWire:
-    """A device that is reached through its maker's library, which comes to the control server."""
-
-    def __init__(self, port: TaggerPort, control_address: str, device: str) -> None:
-        self._port = port
-        query = urlencode({"control": control_address, "device": device}, safe=":")
-        self.address = f"c_api+python:sim_devices.server.c_api:function_table?{query}"
-
-    def start(self) -> None:
-        self._port.switch(on=True)
-
-    def stop(self) -> None:
-        self._port.switch(on=False)
-
-    def close(self) -> None:
-        self._port.switch(on=False)
-
-
-class _PortsWire:
-    """A device with several TCP ports; the first one's address is the device's."""
-
-    def __init__(self, servers: Sequence[TcpServer]) -> None:
-        self._servers = servers
-        self.address = servers[0].address
-
-    def start(self) -> None:
-        for server in self._servers:
-            server.start()
-
-    def stop(self) -> None:
-        for server in self._servers:
-            server.stop()
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
 
 
 class Bench:
@@ -109,19 +59,23 @@ class Bench:
         self.twin = Twin(layout, seed)
         self._lock = threading.RLock()
         self._models: dict[str, str] = {}
-        self._wires: dict[str, _Wire] = {}
+        self._wires: dict[str, Wire] = {}
         self._extra_addresses: dict[str, Mapping[str, str]] = {}
-        self._taggers: dict[str, TaggerPort] = {}
+        self._faulty: dict[str, TaggerPort | FaultyInstrument] = {}
         with ExitStack() as resources:
             self._stop_reader, self._stop_writer = map(resources.enter_context, socket.socketpair())
             self._control = ControlServer(self)
             resources.callback(self._close_wires)
             resources.callback(self._control.close)
+            resources.callback(self.clear_faults)  # first: it lets go the threads that the others wait for
             addresses = _addresses(testbed)
             for name, spec in layout.instruments.items():
                 address = addresses.get(name, "")
                 if address.startswith(_SIMULATED) and name not in without:
                     self._install(name, spec, address.removeprefix(_SIMULATED))
+            for name, fault in load_faults(testbed):
+                if name in self._faulty:
+                    self._faulty[name].arm(fault)
             self._resources = resources.pop_all()
 
     @property
@@ -179,9 +133,32 @@ class Bench:
     def tagger(self, device: str) -> TaggerPort:
         """The time tagger of this name. Raises RequestRefused if there is none."""
         self._wire(device)
-        if device not in self._taggers:
+        port = self._faulty[device]
+        if not isinstance(port, TaggerPort):
             raise RequestRefused(f"device {device} is no time tagger")
-        return self._taggers[device]
+        return port
+
+    def add_fault(self, device: str, document: Mapping[str, Any]) -> None:
+        """Put a fault, given as a table of twin.toml has it, on a device.
+
+        Raises RequestRefused for an unknown device or one that cannot have it, ConfigError for a fault with mistakes.
+        """
+        self._wire(device)
+        port = self._faulty[device]
+        fault = read_fault(document)
+        wire = LIBRARY if isinstance(port, TaggerPort) else port.wire
+        reason = misplaced(fault, device, wire)
+        if reason is not None:
+            raise RequestRefused(reason)
+        port.arm(fault)
+
+    def clear_faults(self, device: str | None = None) -> None:
+        """End the faults of one device, or all of them. Raises RequestRefused for an unknown device."""
+        if device is not None:
+            self._wire(device)
+        for name, port in self._faulty.items():
+            if device in (None, name):
+                port.faults.clear()
 
     def report(self) -> dict[str, object]:
         """Who we are and which devices there are, as plain data."""
@@ -225,8 +202,8 @@ class Bench:
     def _install(self, name: str, spec: InstrumentSpec, wire: str) -> None:
         """Build the firmware and its wire, which does not answer yet."""
         firmware = FIRMWARES[spec.firmware]
-        kind, _, port = wire.partition(":")
-        if (kind == "c_api") != (firmware is Qutag):
+        kind, _, port_number = wire.partition(":")
+        if (kind == LIBRARY) != (firmware is Qutag):
             reason = f"a {firmware.MODEL} is not reached through {_SIMULATED}{wire}"
             raise ConfigError([Mistake(SIM_FILE, f"addresses.{name}", reason)])
         components = {place: self.twin.handle(component) for place, component in spec.components.items()}
@@ -234,18 +211,25 @@ class Bench:
         options: dict[str, Any] = dict(spec.options)
         if firmware is Qutag and "inputs" in spec.components:
             options["tags"] = self.twin.tagger(spec.components["inputs"])
+
+        def build() -> Any:
+            return firmware(handles, serial_number=spec.serial_number, **options)
+
+        self._models[name] = firmware.MODEL
         try:
-            instrument = firmware(handles, serial_number=spec.serial_number, **options)
+            if firmware is Qutag:
+                port = self._faulty[name] = TaggerPort(build())
+                self._wires[name] = LibraryWire(port, self.control_address, name)
+                return
+            instrument = self._faulty[name] = FaultyInstrument(build, FaultSchedule(self.lab_time), wire=kind)
         except ValueError as error:
             raise ConfigError([Mistake(TWIN_FILE, f"instruments.{name}", str(error))]) from error
-        self._models[name] = firmware.MODEL
-        if isinstance(instrument, Qutag):
-            self._taggers[name] = TaggerPort(instrument)
-            self._wires[name] = _LibraryWire(self._taggers[name], self.control_address, name)
-        elif kind == "tcp":
-            extra: Mapping[str, ExtraPort] = getattr(instrument, "extra_ports", {})
-            servers = _tcp_servers({"": ExtraPort(0, instrument.session), **extra}, int(port or 0), name)
-            self._wires[name] = servers[""] if not extra else _PortsWire(list(servers.values()))
+        if kind == STREAM:
+            extra = instrument.extra_ports
+            servers = tcp_servers(
+                {"": ExtraPort(0, instrument.session), **extra}, int(port_number or 0), name
+            )
+            self._wires[name] = servers[""] if not extra else PortsWire(list(servers.values()))
             self._extra_addresses[name] = {key: servers[key].address for key in extra}
         else:
             self._wires[name] = PtyServer(instrument.session, name=name)
@@ -255,29 +239,10 @@ class Bench:
             for wire in self._wires.values():
                 wire.close()
 
-    def _wire(self, name: str) -> _Wire:
+    def _wire(self, name: str) -> Wire:
         if name not in self._wires:
             raise RequestRefused(f"no device {name}; there are {', '.join(self._wires)}")
         return self._wires[name]
-
-
-def _tcp_servers(places: Mapping[str, ExtraPort], port: int, name: str) -> dict[str, TcpServer]:
-    """One server for each place; with `port` 0 any first port will do above which the others are free."""
-    for attempt in range(_ATTEMPTS):
-        servers: dict[str, TcpServer] = {}
-        first = port
-        try:
-            for key, place in places.items():
-                number = first + place.offset if first else 0
-                servers[key] = TcpServer(place.session, port=number, name=f"{name}.{key}".rstrip("."))
-                first = first or servers[key].port
-            return servers
-        except (OSError, OverflowError):
-            for server in servers.values():
-                server.close()
-            if port or attempt == _ATTEMPTS - 1:
-                raise
-    return {}
 
 
 def _addresses(testbed: Path) -> Mapping[str, str]:

@@ -3,22 +3,23 @@
 `find_mistakes` looks at both and reports everything that is wrong at once; `load_twin` reads the first.
 """
 
-import difflib
 import inspect
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qdci_lab.errors import ConfigError, Mistake
+from sim_devices.fault_config import FaultModel, fault_mistakes, fault_schemas, read_fault
+from sim_devices.faults import Fault
 from sim_devices.twin.component import Component
 from sim_devices.twin.components import COMPONENTS
 from sim_devices.twin.layout import ComponentSpec, InstrumentSpec, Layout, Link, PortAddress
 from sim_devices.twin.streams import KeyedStream
+from sim_devices.validation import dataclass_model, nearest, tupled, validation_mistakes
 
 TWIN_FILE, SIM_FILE = "twin.toml", "sim.toml"
 ADDRESS = re.compile(r"sim://(tcp(:\d{1,5})?|pty|c_api)")
@@ -58,6 +59,7 @@ class TwinModel(BaseModel):
     components: Mapping[str, ComponentModel]
     links: tuple[LinkModel, ...] = ()
     instruments: Mapping[str, InstrumentModel] = Field(default_factory=dict)
+    faults: tuple[FaultModel, ...] = ()
 
 
 class SimModel(BaseModel):
@@ -76,7 +78,20 @@ def find_mistakes(testbed: Path) -> list[Mistake]:
     mistakes += sim_mistakes
     if sim is not None:
         mistakes += _address_mistakes(sim, twin)
+    if twin is not None:
+        addresses = {} if sim is None else sim.addresses
+        mistakes += fault_mistakes(TWIN_FILE, twin.faults, twin.instruments, addresses)
     return mistakes
+
+
+def load_faults(testbed: Path) -> list[tuple[str, Fault]]:
+    """The devices and faults that a testbed's twin.toml begins with. Raises ConfigError where it is no twin.toml."""
+    twin, mistakes = _read(testbed / TWIN_FILE, TwinModel)
+    if twin is None:
+        raise ConfigError(mistakes)
+    return [
+        (item.device, read_fault({"kind": item.kind, **(item.model_extra or {})})) for item in twin.faults
+    ]
 
 
 def load_twin(testbed: Path) -> Layout:
@@ -101,13 +116,7 @@ def load_twin(testbed: Path) -> Layout:
 
 def parameter_model(kind: type[Component[Any]]) -> type[BaseModel]:
     """The pydantic model of a component type's parameters, from the dataclass that the component takes."""
-    hints = get_type_hints(kind.Parameters, include_extras=True)
-    entries: dict[str, Any] = {
-        entry.name: (hints[entry.name], ... if entry.default is MISSING else entry.default)
-        for entry in fields(kind.Parameters)
-    }
-    config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    return create_model(kind.Parameters.__name__, __config__=config, **entries)
+    return dataclass_model(kind.Parameters)
 
 
 def _read(path: Path, model: type[M]) -> tuple[M | None, list[Mistake]]:
@@ -119,32 +128,11 @@ def _read(path: Path, model: type[M]) -> tuple[M | None, list[Mistake]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return None, [Mistake(path.name, "the whole file", f"is not TOML: {error}")]
     try:
-        return model.model_validate(_tupled(document)), []
+        return model.model_validate(tupled(document)), []
     except ValidationError as error:
         known = {entry.alias or name for name, entry in model.model_fields.items()}
         known |= {entry.alias or name for name, entry in LinkModel.model_fields.items()}
-        return None, list(_validation_mistakes(path.name, (), error, known))
-
-
-def _tupled(value: Any) -> Any:
-    """TOML's arrays as tuples, which is what strict validation of a frozen model asks for."""
-    if isinstance(value, dict):
-        return {key: _tupled(item) for key, item in value.items()}
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
-
-
-def _validation_mistakes(
-    file: str, place: tuple[str | int, ...], error: ValidationError, known: Collection[str]
-) -> Iterator[Mistake]:
-    """Pydantic's findings; a key that does not exist gets the nearest one that does."""
-    for finding in error.errors(include_url=False):
-        where = (*place, *finding["loc"])
-        if finding["type"] == "extra_forbidden":
-            yield Mistake(file, _key(where), "is not known here", _nearest(str(where[-1]), known))
-        elif finding["type"] == "missing":
-            yield Mistake(file, _key(where), "is missing")
-        else:
-            yield Mistake(file, _key(where), f"{finding['msg']}, not {finding['input']!r}")
+        return None, list(validation_mistakes(path.name, (), error, known))
 
 
 def _layout_mistakes(twin: TwinModel) -> Iterator[Mistake]:
@@ -175,13 +163,13 @@ def _component(name: str, model: ComponentModel) -> tuple[Component[Any] | None,
     kind = COMPONENTS.get(model.type)
     if kind is None:
         reason = f"there is no component type {model.type!r}"
-        return None, [Mistake(TWIN_FILE, f"components.{name}.type", reason, _nearest(model.type, COMPONENTS))]
+        return None, [Mistake(TWIN_FILE, f"components.{name}.type", reason, nearest(model.type, COMPONENTS))]
     checker = parameter_model(kind)
     try:
         checker.model_validate(model.model_extra or {})
     except ValidationError as error:
         place = ("components", name)
-        return None, list(_validation_mistakes(TWIN_FILE, place, error, checker.model_fields))
+        return None, list(validation_mistakes(TWIN_FILE, place, error, checker.model_fields))
     return kind(kind.Parameters(**_parameters(model)), KeyedStream(0, (name,))), []
 
 
@@ -197,7 +185,7 @@ def _linked_port(
     """What is wrong with one end of a link, and the kind of port it is; neither if its component is wrong itself."""
     if at.component not in components:
         reason = f"there is no component {at.component!r}"
-        return Mistake(TWIN_FILE, key, reason, _nearest(at.component, components)), None
+        return Mistake(TWIN_FILE, key, reason, nearest(at.component, components)), None
     component = components[at.component]
     if component is None:
         return None, None
@@ -206,7 +194,7 @@ def _linked_port(
         return None, ports[at.port]
     direction = "output" if side == "from" else "input"
     return Mistake(
-        TWIN_FILE, key, f"{at.component} has no {direction} {at.port!r}", _nearest(at.port, ports)
+        TWIN_FILE, key, f"{at.component} has no {direction} {at.port!r}", nearest(at.port, ports)
     ), None
 
 
@@ -218,14 +206,14 @@ def _instrument_mistakes(twin: TwinModel) -> Iterator[Mistake]:
         place = f"instruments.{name}"
         if model.firmware not in FIRMWARES:
             reason = f"there is no firmware {model.firmware!r}"
-            yield Mistake(TWIN_FILE, f"{place}.firmware", reason, _nearest(model.firmware, FIRMWARES))
+            yield Mistake(TWIN_FILE, f"{place}.firmware", reason, nearest(model.firmware, FIRMWARES))
         else:
             yield from _option_mistakes(place, FIRMWARES[model.firmware], model.model_extra or {})
         for socket, component in model.components.items():
             key = f"{place}.components.{socket}"
             if component not in twin.components:
                 reason = f"there is no component {component!r}"
-                yield Mistake(TWIN_FILE, key, reason, _nearest(component, twin.components))
+                yield Mistake(TWIN_FILE, key, reason, nearest(component, twin.components))
             elif component in holders:
                 yield Mistake(TWIN_FILE, key, f"{component} is held by {holders[component]} already")
             holders.setdefault(component, name)
@@ -240,7 +228,7 @@ def _option_mistakes(place: str, firmware: type, options: Mapping[str, object]) 
     for option in options:
         if option not in known:
             yield Mistake(
-                TWIN_FILE, f"{place}.{option}", "is not an option of this firmware", _nearest(option, known)
+                TWIN_FILE, f"{place}.{option}", "is not an option of this firmware", nearest(option, known)
             )
 
 
@@ -251,25 +239,16 @@ def _address_mistakes(sim: SimModel, twin: TwinModel | None) -> Iterator[Mistake
             continue
         if ADDRESS.fullmatch(address) is None:
             reason = f"{address!r} is none of sim://tcp, sim://tcp:<port>, sim://pty, sim://c_api"
-            yield Mistake(SIM_FILE, key, reason, _nearest(address, ("sim://tcp", "sim://pty", "sim://c_api")))
+            yield Mistake(SIM_FILE, key, reason, nearest(address, ("sim://tcp", "sim://pty", "sim://c_api")))
         elif twin is not None and name not in twin.instruments:
             yield Mistake(
-                SIM_FILE, key, f"{TWIN_FILE} has no such instrument", _nearest(name, twin.instruments)
+                SIM_FILE, key, f"{TWIN_FILE} has no such instrument", nearest(name, twin.instruments)
             )
 
 
 def _port(text: str) -> PortAddress:
     component, _, port = text.partition(".")
     return PortAddress(component, port)
-
-
-def _key(where: tuple[str | int, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    return text.removeprefix(".")
-
-
-def _nearest(word: str, known: Collection[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
 
 
 def twin_schema() -> dict[str, Any]:
@@ -283,4 +262,5 @@ def twin_schema() -> dict[str, Any]:
         entry["required"] = ["type", *entry.get("required", [])]
         kinds.append(entry)
     schema["properties"]["components"]["additionalProperties"] = {"anyOf": kinds}
+    schema["properties"]["faults"]["items"] = {"anyOf": fault_schemas()}
     return schema

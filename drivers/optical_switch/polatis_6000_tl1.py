@@ -34,6 +34,7 @@ class Polatis6000Tl1(MatrixSwitch):
         self._password = password
         self._tags = count(1)
         super().__init__(address, **kwargs)
+        self.connection.greet = self.log_in
 
     def make_framing(self) -> Framing:
         """TL1 messages."""
@@ -43,14 +44,9 @@ class Polatis6000Tl1(MatrixSwitch):
         """Passwords are not shown."""
         return codec.without_password
 
-    def open_link(self) -> None:
-        """Open the connection and log in; a link without a login is of no use, and closed."""
-        super().open_link()
-        try:
-            self.connection.query(codec.log_in(next(self._tags), self._user, self._password))
-        except LabError:
-            self.connection.close()
-            raise
+    def log_in(self) -> None:
+        """What a new link begins with."""
+        self.connection.query(codec.log_in(next(self._tags), self._user, self._password))
 
     def close_link(self) -> None:
         """Log out, if there is still somebody to say it to, and close the connection."""
@@ -60,9 +56,7 @@ class Polatis6000Tl1(MatrixSwitch):
         super().close_link()
 
     def ask(self, entry: Callable[[int], Query[T]], *, within_s: float = 0.0) -> T:
-        """The value behind a codec entry, after a login where the link was lost; only the worker calls this."""
-        if not self.connection.transport.is_open:
-            self.open_link()
+        """The value behind a codec entry; only the worker calls this."""
         return self.connection.query(entry(next(self._tags)), timeout_s=within_s + self.timeout_s)
 
     def identify(self) -> str:

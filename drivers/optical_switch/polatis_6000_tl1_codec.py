@@ -80,7 +80,9 @@ def _ask(head: str, tag: int, parse: Callable[[Lines], T], tail: str = "") -> Qu
 def _word(word: str) -> str:
     """A user's name or password, without punctuation that means something in TL1."""
     if _WORD.fullmatch(word) is None or _PUNCTUATION & set(word):
-        raise LocalProtocolError('a user or password without blanks and any of :;," is wanted, not the one given')
+        raise LocalProtocolError(
+            'a user or password without blanks and any of :;," is wanted, not the one given'
+        )
     return word
 
 

@@ -16,12 +16,14 @@ from qdci_lab.device import LabDevice, Work
 from qdci_lab.errors import (
     Abandoned,
     AcquisitionError,
+    LabError,
     LocalProtocolError,
     RemoteProtocolError,
+    SettingsChanged,
     TransportError,
 )
 from qdci_lab.signals import TaskStatus, controlled, measured
-from qdci_lab.transport.c_api import CLibrary
+from qdci_lab.transport.c_api import CLibrary, PatientCalls
 from qdci_lab.units import seconds_to_ps
 
 Consume = Callable[[NDArray[np.int64], NDArray[np.uint8]], object]
@@ -35,7 +37,9 @@ NOT_RECORDED = -1
 class QuTag(LabDevice):
     """A time tagger whose tags are read by polling the library's ring buffer.
 
-    A process has one library, which serves one device. `channels` are the inputs in use, `channel_delays_ps` and
+    A process has one library, which serves one device. A call that has not come back after `timeout_s` is given up; the
+    default leaves room for the opening of a device, whose length is assumed. After a failure of the library the device
+    is connected anew at its next use. `channels` are the inputs in use, `channel_delays_ps` and
     `thresholds_v` (left as they are when not given) go by input. The library takes what the device sends during
     acquisitions only. `first_channel_number` is the number by which the library calls input 1: headers say 0, real
     files say 1, so that 1 is assumed. Tags reach others with the numbers of the front panel. `on_data_loss` says
@@ -96,9 +100,10 @@ class QuTag(LabDevice):
         first_channel_number: int = 1,
         device_id: int = qutag_api.ANY_DEVICE,
         transport: CLibrary | None = None,
+        timeout_s: float = 20.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(address, **kwargs)
+        super().__init__(address, timeout_s=timeout_s, **kwargs)
         self.library = CLibrary(address) if transport is None else transport
         self.acquisition_time_s = 1.0
         self.keep_tags = False
@@ -108,21 +113,47 @@ class QuTag(LabDevice):
         self._channel_shift = np.uint8((1 - first_channel_number) % 256)
         self._loss_is_fatal = on_data_loss == "raise"
         self._pace = Pace(poll_s, buffer_size)
-        self._times = np.empty(buffer_size, np.int64)
-        self._channels = np.empty(buffer_size, np.uint8)
+        self._allocate_buffers()
         self._rate_hz = 0.0
         self._first_tag = NOT_RECORDED
+        self._calls = PatientCalls(self.label, timeout_s=timeout_s)
         self._api: QuTagApi | None = None
+        self._is_restoring = False
         self._aborts = 0
         self._abandoned = False
         self._aborts_when_submitted: int | None = None
 
     @property
     def api(self) -> QuTagApi:
-        """The library's functions; TransportError before `connect`. Only the worker calls them."""
+        """The library's functions, with the device connected anew where it was lost. Only the worker calls them.
+
+        TransportError before `connect`; InstrumentError or TransportTimeout while the device is still lost, and
+        SettingsChanged once when it is back.
+        """
         if self._api is None:
             raise TransportError(f"{self.label}: not connected")
+        if self._api.is_lost and not self._is_restoring:
+            self._reconnect(self._api)
         return self._api
+
+    def _reconnect(self, api: QuTagApi) -> None:
+        self._is_restoring = True
+        try:
+            api.init(self._device_id)
+            self._allocate_buffers()
+            self.restore()
+        except SettingsChanged:
+            raise
+        except LabError:
+            api.is_lost = True
+            raise
+        finally:
+            self._is_restoring = False
+
+    def _allocate_buffers(self) -> None:
+        """New arrays for tags: an old one may still be written to by a call that was given up."""
+        self._times = np.empty(self._pace.buffer_size, np.int64)
+        self._channels = np.empty(self._pace.buffer_size, np.uint8)
 
     @property
     def segment_directory(self) -> Path | None:
@@ -136,9 +167,13 @@ class QuTag(LabDevice):
     def open_link(self) -> None:
         """Load the library and connect to the device (TransportError, InstrumentError)."""
         self.library.open()
-        api = QuTagApi(self.library.function, label=self.label)
+        api = QuTagApi(self._bind, label=self.label)
         api.init(self._device_id)
+        self._allocate_buffers()
         self._api = api
+
+    def _bind(self, symbol: str, result: Any, arguments: Sequence[Any]) -> Callable[..., Any]:
+        return self._calls.bind(symbol, self.library.function(symbol, result, arguments))
 
     def close_link(self) -> None:
         """Abort what runs, then let the device go."""
@@ -200,6 +235,7 @@ class QuTag(LabDevice):
         """End the acquisitions that run or wait with an AcquisitionError, within one poll; from any thread."""
         self._abandoned = False
         self._aborts += 1
+        self._calls.hurry()
 
     def pause(self) -> None:
         """Give up the acquisitions that run or wait, without a failure: after the pause the point is taken again."""
@@ -259,7 +295,8 @@ class QuTag(LabDevice):
                 if status is not None:
                     status.progress(current=tally.advance, initial=0.0, target=1.0)
         finally:
-            self.api.enable_input(False)
+            if self._api is not None and not self._api.is_lost:
+                self._api.enable_input(False)
         self._finish(tally)
         return tally.result()
 

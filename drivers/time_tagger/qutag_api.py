@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError
+from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError, TransportTimeout
 
 INPUTS = (1, 2, 3, 4)
 HARDWARE_INPUTS = 5
@@ -47,6 +47,17 @@ class ReturnCode(IntEnum):
     NOT_AVAILABLE = 14
 
 
+LOST_WITH = frozenset(
+    {
+        ReturnCode.TIMEOUT,
+        ReturnCode.NOT_CONNECTED,
+        ReturnCode.DRIVER_ERROR,
+        ReturnCode.DEVICE_LOCKED,
+        ReturnCode.NOT_INITIALIZED,
+    }
+)
+"""Return codes after which the device must be connected anew."""
+
 PROTOTYPES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "TDC_getVersion": (c_double, ()),
     "TDC_perror": (c_char_p, (c_int,)),
@@ -79,11 +90,14 @@ class QuTagApi:
 
     def __init__(self, bind: Bind, *, label: str = "") -> None:
         self._label = label
+        self.is_lost = False
+        """Whether a call has failed in such a way that the device must be connected anew."""
         self._functions = {symbol: bind(symbol, *types) for symbol, types in PROTOTYPES.items()}
 
     def init(self, device_id: int = ANY_DEVICE) -> None:
         """TDC_init: connect to the device with that number, or to the first found."""
         self._call("TDC_init", device_id)
+        self.is_lost = False
 
     def deinit(self) -> None:
         """TDC_deInit: let the device go."""
@@ -188,8 +202,13 @@ class QuTagApi:
         return value.value
 
     def _call(self, symbol: str, *arguments: Any) -> None:
-        code = self._functions[symbol](*arguments)
+        try:
+            code = self._functions[symbol](*arguments)
+        except TransportTimeout:
+            self.is_lost = True
+            raise
         if code != ReturnCode.OK:
+            self.is_lost |= code in LOST_WITH
             raise InstrumentError(code, self._words(code), instrument=self._label, message=symbol)
 
     def _words(self, code: int) -> str:

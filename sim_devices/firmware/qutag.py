@@ -13,6 +13,7 @@ import numpy as np
 from sim_devices.firmware.qutag_stream import Channels, Times
 from sim_devices.firmware.sockets import connect
 from sim_devices.twin.handle import ComponentHandle
+from sim_devices.twin.lab_time import LabTime
 
 
 class TagSource(Protocol):
@@ -46,6 +47,11 @@ class Qutag:
         self._tags = tags
         self._lock = threading.Lock()
         self._inputs.apply(input_on=False)
+
+    @property
+    def lab_time(self) -> LabTime:
+        """The bench's clock."""
+        return self._inputs.lab_time
 
     def switch_input(self, *, on: bool) -> None:
         """Let events in from now on, or no more; switching on forgets those that nobody has read."""

@@ -159,6 +159,10 @@ class TdcDevice:
         self._counters.feed(times, channels, complete_ps)
         self._keep(times, channels)
 
+    def lose_events(self) -> None:
+        """Take note of events that were lost before they arrived."""
+        self._lost = True
+
     def data_lost(self) -> bool:
         """Whether timestamps were lost since the last call."""
         lost, self._lost = self._lost, False

@@ -29,8 +29,15 @@ class FoundDevice:
     device_id: int
 
 
+class DeviceLocked(TransportError):
+    """Another program has the device."""
+
+
 class TagLine(Protocol):
     """The way to the device on the bench, in place of its USB cable. Methods raise TransportError when it is gone."""
+
+    overflowed: bool
+    """Whether the device lost events before the last read."""
 
     def find(self) -> FoundDevice:
         """Look for the device."""
@@ -89,7 +96,7 @@ class TdcLibrary:
             self._connect()
         except TransportError as error:
             self._state = _State.LOST if was_lost else _State.DEMO
-            raise TdcRefusal(ReturnCode.NOT_CONNECTED) from error
+            raise TdcRefusal(_refusal_code(error)) from error
 
     def deinit(self) -> None:
         """Disconnect and forget; never fails."""
@@ -215,9 +222,15 @@ class TdcLibrary:
             now_ps, times, channels = self._line.read(until_ps)
             goal_ps = now_ps if goal_ps is None else goal_ps
             seen = times.size if self._input_on else 0
+            if self._line.overflowed:
+                self._device.lose_events()
             self._device.arrive(times[:seen], channels[:seen], min(until_ps, now_ps))
             self._read_to_ps = min(until_ps, now_ps)
             if times.size > 2 * _TAGS_PER_SLICE:
                 self._slice_ps = max(1, self._slice_ps * _TAGS_PER_SLICE // times.size)
             elif until_ps <= now_ps and times.size < _TAGS_PER_SLICE // 4:
                 self._slice_ps = min(4 * self._slice_ps, _LONGEST_SLICE_PS)
+
+
+def _refusal_code(error: TransportError) -> ReturnCode:
+    return ReturnCode.DEVICE_LOCKED if isinstance(error, DeviceLocked) else ReturnCode.NOT_CONNECTED

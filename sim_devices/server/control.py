@@ -1,4 +1,4 @@
-"""The control server: lab time, the switches of the simulated devices, and the time tagger's tags.
+"""The control server: lab time, the switches and faults of the simulated devices, and the time tagger's tags.
 
 One JSON object a line each way; a reply with "binary": n is followed by n raw bytes. A request that cannot
 be met is answered with {"error": reason}; the connection goes on.
@@ -13,31 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from qdci_lab.errors import LabError
+from sim_devices.faults import Fault, TagOverflow, WrongIdentity
 from sim_devices.firmware.qutag import Qutag
+from sim_devices.server.tagger_port import DeviceTaken, RequestRefused, TaggerPort
 from sim_devices.server.tcp import TcpListener
 from sim_devices.twin.lab_time import LabTime
 
 _MORE = getattr(socket, "MSG_MORE", 0)
-
-
-class RequestRefused(LabError):
-    """A request that makes no sense at this bench, or not now."""
-
-
-@dataclass
-class TaggerPort:
-    """A time tagger as the control server sees it; `boots` counts how often it was switched on."""
-
-    tagger: Qutag
-    connected: bool = True
-    boots: int = 1
-
-    def switch(self, *, on: bool) -> None:
-        """Plug the tagger in or out; without power its input is off."""
-        if self.connected and not on:
-            self.tagger.switch_input(on=False)
-        self.boots += on and not self.connected
-        self.connected = on
 
 
 class ControlledBench(Protocol):
@@ -62,6 +44,14 @@ class ControlledBench(Protocol):
 
     def start_device(self, name: str) -> str:
         """Put a device back on the wire; returns its address. Raises RequestRefused if there is none."""
+        ...
+
+    def add_fault(self, device: str, document: Mapping[str, object]) -> None:
+        """Put a fault on a device. Raises LabError with what is wrong with it."""
+        ...
+
+    def clear_faults(self, device: str | None = None) -> None:
+        """End the faults of a device, or of all. Raises RequestRefused if there is no such device."""
         ...
 
     def ask_to_stop(self) -> None:
@@ -90,6 +80,8 @@ class ControlServer:
             "tagger": self._tagger,
             "stop_device": self._stop_device,
             "start_device": self._start_device,
+            "fault": self._fault,
+            "clear_faults": self._clear_faults,
             "shutdown": self._shutdown,
         }
 
@@ -128,6 +120,8 @@ class ControlServer:
                     f"no operation {request.get('op')!r}; there are {', '.join(self._operations)}"
                 )
             return operation(request)
+        except DeviceTaken as error:
+            return _Reply({"error": str(error), "taken": True})
         except (LabError, ValueError) as error:
             return _Reply({"error": str(error)})
 
@@ -151,6 +145,18 @@ class ControlServer:
     def _start_device(self, request: Mapping[str, object]) -> _Reply:
         return _Reply({"address": self._bench.start_device(_text(request, "device"))})
 
+    def _fault(self, request: Mapping[str, object]) -> _Reply:
+        """The fault is a JSON object with what a table `[[faults]]` of twin.toml has."""
+        fault = request.get("fault")
+        if not isinstance(fault, dict):
+            raise RequestRefused(f"fault must be an object with a kind, not {fault!r}")
+        self._bench.add_fault(_text(request, "device"), fault)
+        return _Reply({})
+
+    def _clear_faults(self, request: Mapping[str, object]) -> _Reply:
+        self._bench.clear_faults(_text(request, "device") if "device" in request else None)
+        return _Reply({})
+
     def _shutdown(self, request: Mapping[str, object]) -> _Reply:
         del request
         return _Reply({}, afterwards=self._bench.ask_to_stop)
@@ -159,23 +165,27 @@ class ControlServer:
         """Calls: "input", "read" (optionally up to "until_ps"), "state". With "boot" it must still be the same one."""
         device, call = _text(request, "device"), _text(request, "call")
         port = self._bench.tagger(device)
+        fault = port.meet_fault(call)
         if not port.connected or request.get("boot", port.boots) != port.boots:
             raise RequestRefused(f"device {device} is not connected")
         if call == "read":
-            return self._read(port.tagger, request)
+            return self._read(port.tagger, request, fault)
         head: dict[str, object] = {"boot": port.boots}
         if call == "input":
             port.tagger.switch_input(on=request.get("on") is True)
         elif call == "state":
-            head |= {"serial_number": port.tagger.serial_number, "device_id": port.tagger.device_id}
+            device_id = fault.device_id if isinstance(fault, WrongIdentity) else port.tagger.device_id
+            head |= {"serial_number": port.tagger.serial_number, "device_id": device_id}
         else:
             raise RequestRefused(f"a tagger has no call {call!r}; there are input, read, state")
         return _Reply({"now_ps": self._bench.lab_time.now_ps(), **head})
 
-    def _read(self, tagger: Qutag, request: Mapping[str, object]) -> _Reply:
+    def _read(self, tagger: Qutag, request: Mapping[str, object], fault: Fault | None) -> _Reply:
         now_ps = self._bench.lab_time.now_ps()
         until_ps = min(now_ps, _integer(request, "until_ps")) if "until_ps" in request else now_ps
         times, channels = tagger.read(until_ps)
+        if isinstance(fault, TagOverflow):
+            return _Reply({"now_ps": now_ps, "count": 0, "binary": 0, "lost": True})
         times, channels = np.ascontiguousarray(times, dtype="<i8"), np.ascontiguousarray(channels, dtype="u1")
         body = (times.data.cast("B"), channels.data.cast("B")) if times.size else ()
         return _Reply({"now_ps": now_ps, "count": times.size, "binary": times.nbytes + channels.nbytes}, body)

@@ -1,21 +1,26 @@
 """Serial lines: a pseudo-terminal in raw mode whose far end a client opens like any serial port.
 
-A terminal hangs up on its clients only when its near end is closed, and then its number (the 7 of
-/dev/pts/7) returns to the pool. So `start` after `stop` asks the system for terminals until it gets the
-number it had, and the address is the same again, unless a client still holds the dead terminal open or
-some other program took the number: then the address is a new one and `address` says which.
+A terminal hangs up on its clients only when its near end is closed, and then its number (the 7 of /dev/pts/7) is any
+other program's. So clients are given a name of our own for it, as they have `/dev/serial/by-id` for a real adapter:
+a link that points to the terminal of the moment, is gone while the line is off, and stays the same when it comes back.
+Where the system has no /dev/shm, the terminal's own name must do, and may be another one after a stop.
 """
 
+import contextlib
 import os
 import selectors
+import tempfile
 import threading
 import tty
 from collections.abc import Callable
+from pathlib import Path
 
 from sim_devices.firmware.session import Session
 
 _CHUNK_BYTES = 1 << 16
 _LINE_CAPACITY_BYTES = 1 << 20
+_NAMES = Path("/dev/shm")
+"""Where names of terminals go: below /dev, as every serial port's."""
 
 
 class PtyServer:
@@ -28,6 +33,7 @@ class PtyServer:
         self._open_session = open_session
         self._name = name
         self._thread: threading.Thread | None = None
+        self._link = Path(tempfile.mkdtemp(prefix="qdci-", dir=_NAMES)) / name if _NAMES.is_dir() else None
         self.address = ""
         self._near, self._far = self._open_terminal()
 
@@ -51,24 +57,46 @@ class PtyServer:
             self._thread = None
             os.close(self._wake_reader)
             os.close(self._wake_writer)
-        if self._near >= 0:
-            os.close(self._near)
-            os.close(self._far)
-            self._near = self._far = -1
+        self._hang_up()
 
     def close(self) -> None:
         """Stop for good."""
         self.stop()
+        if self._link is not None:
+            with contextlib.suppress(OSError):  # gone already
+                self._link.parent.rmdir()
 
     def _open_terminal(self) -> tuple[int, int]:
-        near, far = _terminal_at(self.address) if self.address else os.openpty()
+        near, far = os.openpty()
         tty.setraw(far)
         os.set_blocking(near, False)
         self.address = os.ttyname(far)
+        if self._link is not None:
+            self._link.symlink_to(self.address)
+            self.address = str(self._link)
         return near, far
 
+    def _hang_up(self) -> None:
+        if self._near < 0:
+            return
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+        os.close(self._near)
+        os.close(self._far)
+        self._near = self._far = -1
+
     def _converse(self) -> None:
-        session = self._open_session()
+        """Until somebody stops the server; an instrument that hangs up comes back at once."""
+        while True:
+            try:
+                self._serve(self._open_session())
+            except ConnectionError:
+                self._hang_up()
+                self._near, self._far = self._open_terminal()
+            else:
+                return
+
+    def _serve(self, session: Session) -> None:
         unsent = bytearray()
         with selectors.DefaultSelector() as selector:
             selector.register(self._near, selectors.EVENT_READ)
@@ -90,22 +118,3 @@ class PtyServer:
                 del unsent[: os.write(self._near, unsent)]
             except BlockingIOError:
                 return  # the selector tells when the reader has made room
-
-
-def _terminal_at(address: str) -> tuple[int, int]:
-    """A terminal of this address if its number is free, else any; numbers are given lowest first."""
-    wanted = _number(address)
-    others: list[tuple[int, int]] = []
-    near, far = os.openpty()
-    while (number := _number(os.ttyname(far))) is not None and wanted is not None and number < wanted:
-        others.append((near, far))
-        near, far = os.openpty()
-    for other in others:
-        os.close(other[0])
-        os.close(other[1])
-    return near, far
-
-
-def _number(address: str) -> int | None:
-    digits = address.rpartition("/")[2]
-    return int(digits) if digits.isdigit() else None

@@ -11,7 +11,7 @@ import socket
 import numpy as np
 
 from qdci_lab.errors import TransportError
-from sim_devices.firmware.qutag_library import FoundDevice
+from sim_devices.firmware.qutag_library import DeviceLocked, FoundDevice
 from sim_devices.firmware.qutag_stream import Channels, Times
 
 _PATIENCE_S = 600.0
@@ -28,6 +28,8 @@ class TaggerLine:
         self._line: tuple[socket.socket, io.BufferedReader] | None = None
         self._times: Times = np.empty(0, dtype=np.int64)
         self._channels: Channels = np.empty(0, dtype=np.uint8)
+        self.overflowed = False
+        """Whether events were lost on the way in the last read."""
 
     def find(self) -> FoundDevice:
         """Look for the device; nothing else is possible before."""
@@ -54,6 +56,7 @@ class TaggerLine:
         """Lab time and events before `until_ps`, in arrays that the next read fills anew."""
         reply = self._ask("read", until_ps=until_ps)
         count = int(str(reply["count"]))
+        self.overflowed = reply.get("lost") is True
         if count > self._times.size:
             self._times = np.empty(count, dtype=np.int64)
             self._channels = np.empty(count, dtype=np.uint8)
@@ -83,6 +86,8 @@ class TaggerLine:
         if not line.endswith(b"\n"):
             raise self._broken("the simulated bench is gone")
         reply = json.loads(line)
+        if reply.get("taken") is True:
+            raise DeviceLocked(f"quTAG {self._device}: {reply['error']}")
         if "error" in reply:
             raise TransportError(f"quTAG {self._device}: {reply['error']}")
         return reply
