@@ -23,6 +23,8 @@ LOG_BYTES = 200
 MAX_QUEUED_ERRORS = 64
 SILENCE_S = 0.01
 MAX_DISCARD_S = 1.0
+EXPLANATION_SHARE = 0.25
+"""Of the timeout, to ask an instrument that has been silent for all of it why."""
 
 
 class LogEntry(NamedTuple):
@@ -214,12 +216,15 @@ class Connection:
 
     def _explain_silence(self, message: bytes) -> None:
         """Ask for the error queue before anything else: restoring the instrument would empty it."""
-        with self._trust.unrestored():
-            try:
+        patience_s, self.timeout_s = self.timeout_s, self.timeout_s * EXPLANATION_SHARE
+        try:
+            with self._trust.unrestored():
                 self.check_errors(message)
-            except InstrumentError:
-                self._trust.restored = True  # the instrument is there and says why it was silent
-                raise
+        except InstrumentError:
+            self._trust.rely()  # the instrument is there and says why it was silent
+            raise
+        finally:
+            self.timeout_s = patience_s
 
     def _refuse(self, report: ErrorReport, message: bytes) -> None:
         if report.code != 0:

@@ -72,7 +72,9 @@ class PtyServer:
         os.set_blocking(near, False)
         self.address = os.ttyname(far)
         if self._link is not None:
-            self._link.symlink_to(self.address)
+            draft = self._link.with_name(f"{self._link.name}.new")
+            draft.symlink_to(self.address)
+            draft.replace(self._link)
             self.address = str(self._link)
         return near, far
 
@@ -91,8 +93,10 @@ class PtyServer:
             try:
                 self._serve(self._open_session())
             except ConnectionError:
-                self._hang_up()
-                self._near, self._far = self._open_terminal()
+                ended = self._near, self._far
+                self._near, self._far = self._open_terminal()  # first: the name is never without a terminal
+                for end in ended:
+                    os.close(end)
             else:
                 return
 

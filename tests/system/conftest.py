@@ -9,7 +9,7 @@ Table = dict[Row, dict[str, str]]
 
 TABLE = pytest.StashKey[Table]()
 OPERATIONS = ("connect", "set", "trigger", "read", "stop")
-CELL_WIDTH = 33
+FAULT_WIDTH, INSTRUMENT_WIDTH, GAP = 20, 21, 2
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +26,16 @@ def note_cell(request: pytest.FixtureRequest) -> Callable[[str, str, str, str], 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """What was seen, a row for each fault and instrument. `>` separates the errors of attempts."""
+    """What was seen, a row for each fault and instrument: `>` between attempts, `then` when the fault was over."""
     del exitstatus
     table = config.stash.get(TABLE, {})
     if not table:
         return
     terminalreporter.section("faults on purpose: what the user sees, and how the device comes back")
-    header = f"{'fault':20}{'instrument':22}" + "".join(f"{name:{CELL_WIDTH}}" for name in OPERATIONS)
-    terminalreporter.line(header.rstrip())
-    for (fault, instrument), cells in table.items():
-        words = "".join(f"{cells.get(name, '(not run)'):{CELL_WIDTH}}" for name in OPERATIONS)
-        terminalreporter.line(f"{fault:20}{instrument:22}{words}".rstrip())
+    heads = {name: name for name in OPERATIONS}
+    widths = {
+        name: GAP + max(len(cells.get(name, "")) for cells in (heads, *table.values())) for name in OPERATIONS
+    }
+    for (fault, instrument), cells in {("fault", "instrument"): heads, **table}.items():
+        words = "".join(f"{cells.get(name, '(not run)'):{widths[name]}}" for name in OPERATIONS)
+        terminalreporter.line(f"{fault:{FAULT_WIDTH}}{instrument:{INSTRUMENT_WIDTH}}{words}".rstrip())

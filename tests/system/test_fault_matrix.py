@@ -1,7 +1,7 @@
 """Each fault at connect, set, trigger, read and stop: a named error in time, others unharmed, and back without a restart.
 
 The table of what was seen stands at the end of pytest's output. In a cell `E > F` is what the first and second attempt
-met while the fault lasted, `back` counts the attempts after it that still met an error, which is named.
+met while the fault lasted; after `then` come the errors that attempts still met when it was over, before one succeeded.
 """
 
 import time
@@ -24,7 +24,7 @@ from sim_devices.bench import Bench
 TIMEOUT_S = 0.3
 SLACK_S = 1.0  # for a computer that is busy with other things; a hung conversation takes ten times as long
 WAIT_S = 30.0
-ATTEMPTS = 4
+RECOVERY_S = 5.0
 OPERATIONS = ("connect", "set", "trigger", "read", "stop")
 VOA, AMPLIFIER, TAGGER = "alice.voa", "classical.amplifier", "bob.tagger"
 RESTARTS = ("reboot", "power_glitch")
@@ -33,7 +33,15 @@ ON_WIRES = (
     "late_reply", "dropped_connection", "half_open_link", "truncated_reply", "garbage", "wrong_identity", "busy",
     "stuck_error_queue", "reboot", "power_glitch",
 )  # fmt: skip
-ON_LIBRARY = ("dropped_connection", "wrong_identity", "busy", "reboot", "power_glitch", "hung_call", "tag_overflow")
+ON_LIBRARY = (
+    "dropped_connection",
+    "wrong_identity",
+    "busy",
+    "reboot",
+    "power_glitch",
+    "hung_call",
+    "tag_overflow",
+)
 KINDS = (*ON_WIRES, "hung_call", "tag_overflow")
 
 NOT_APPLICABLE = {
@@ -105,7 +113,11 @@ def basics(device: LabDevice) -> dict[str, Callable[[], None]]:
 def subjects(bench: Bench, make: Callable[..., Any]) -> dict[str, Subject]:
     voa = make(KeysightN7764A, VOA, slot=1, timeout_s=TIMEOUT_S)
     amplifier = make(FiberlabsEdfa, AMPLIFIER, timeout_s=TIMEOUT_S)
-    tagger = make(QuTag, TAGGER, timeout_s=TIMEOUT_S)
+    patient = make(QuTag, TAGGER)  # the first tags may have to wait for a kernel to be compiled
+    patient.connect()
+    patient.trigger().wait(WAIT_S)
+    patient.disconnect()
+    tagger = make(QuTag, TAGGER, device_id=0, timeout_s=TIMEOUT_S)
     light = {name: bench.twin.handle(name) for name in ("alice_voa", "amplifier")}
     return {
         VOA: Subject(
@@ -185,13 +197,14 @@ def named(role: str, error: LabError) -> str:
 
 def recover(role: str, operation: Callable[[], None]) -> list[str]:
     """Repeat the operation until it succeeds; the errors on the way."""
-    errors = []
-    for _ in range(ATTEMPTS):
-        error = attempted(operation)
-        if error is None:
-            return errors
-        errors.append(named(role, error))
-    pytest.fail(f"{role} does not come back: {errors}")
+    errors: list[str] = []
+    deadline_s = time.monotonic() + RECOVERY_S
+    while (error := attempted(operation)) is not None:
+        name = named(role, error)
+        if name not in errors:
+            errors.append(name)
+        assert time.monotonic() < deadline_s, f"{role} does not come back: {error}"
+    return errors
 
 
 def arm(bench: Bench, role: str, **fault: Any) -> None:
@@ -232,8 +245,8 @@ def cell(bench, subjects, bystander, note_cell, role: str, kind: str, operation:
         again = attempted(act)
         assert again is not None
         seen.append(named(role, again))
-        if kind == "wrong_identity" and not isinstance(subject.device, QuTag):
-            assert isinstance(again, RemoteProtocolError | TransportError)
+        if kind == "wrong_identity" and role == VOA:
+            assert isinstance(again, RemoteProtocolError)
     clear(bench, role)
     after = recover(role, act)
     if kind in RESTARTS and operation in ("set", "trigger", "read"):
@@ -313,8 +326,8 @@ def test_a_full_buffer_costs_the_acquisition_and_is_said(bench, subjects):
     tagger = subjects[TAGGER].device
     assert isinstance(tagger, QuTag)
     prepared(TAGGER, subjects[TAGGER])
-    arm(bench, TAGGER, kind="tag_overflow", after_messages=6, messages=1)
-    tagger.acquisition_time.set(1.0).wait(WAIT_S)
+    arm(bench, TAGGER, kind="tag_overflow", after_messages=25, messages=1)
+    tagger.acquisition_time.set(2.0).wait(WAIT_S)
     with pytest.raises(AcquisitionError, match=r"bob\.tagger: time tags were lost after"):
         tagger.trigger().wait(WAIT_S)
     assert tagger.data_lost.last == 1

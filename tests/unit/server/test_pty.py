@@ -15,6 +15,14 @@ class Echo:
         return data.replace(b"L", b"0123456789" * 20_000)
 
 
+def is_at_its_end(far: int) -> bool:
+    """Whether nothing comes any more; the system says so in one of two ways."""
+    try:
+        return os.read(far, 1) == b""
+    except OSError:
+        return True
+
+
 @pytest.fixture
 def server():
     server = PtyServer(Echo)
@@ -107,12 +115,8 @@ def test_an_instrument_that_hangs_up_comes_back_at_the_same_address():
     address = server.address
     far = os.open(address, os.O_RDWR | os.O_NOCTTY)
     os.write(far, b"a")
-    with pytest.raises(OSError, match="Input/output error"):
-        os.read(far, 1)
+    assert is_at_its_end(far)
     os.close(far)
-    # The name is gone for an instant: whoever asks meanwhile finds nothing, as with a real adapter.
-    while not os.path.exists(address):
-        continue
     with serial.Serial(address, timeout=10) as port:
         port.write(b"b")
         assert port.read(1) == b"b"
