@@ -18,6 +18,7 @@ from qdci_lab.analysis.decoy import (
     one_decoy_bounds,
 )
 from qdci_lab.analysis.key_rate import KeyRate, estimate_key_rate
+from qdci_lab.analysis.keyed_sequence import KeyedSequence
 from qdci_lab.analysis.link_model import DetectionLink, TwoBasisLink
 from qdci_lab.analysis.optimise import (
     Block,
@@ -60,6 +61,7 @@ __all__ = [
     "CowRate",
     "DetectionLink",
     "KeyRate",
+    "KeyedSequence",
     "OneDecoyBounds",
     "OneDecoyOptimum",
     "OneDecoyProtocol",

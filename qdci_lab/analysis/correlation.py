@@ -4,12 +4,22 @@ Normalisation of g2: pairs over those of independent streams of constant rate, N
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qdci_lab.analysis.ordering import NO_DELAYS, PORTION, TagOrder, check_input
+from qdci_lab.analysis.jobs import Run, one_after_the_other
+from qdci_lab.analysis.ordering import (
+    EARLIEST_PS,
+    NO_DELAYS,
+    PORTION,
+    SHARE,
+    TagBlock,
+    TagOrder,
+    check_input,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +102,7 @@ class CrossCorrelator:
         bins_each_side: int,
         delays_ps: Mapping[int, int] = NO_DELAYS,
         disorder_ps: int = 0,
+        run: Run = one_after_the_other,
     ) -> None:
         from qdci_lab.analysis import correlation_kernel
 
@@ -100,95 +111,94 @@ class CrossCorrelator:
         self._channels = check_input(first), check_input(second)
         self._bin_ps = bin_ps
         self._reach_ps = -_lowest_edge_ps(bins_each_side, bin_ps)
-        self._order = TagOrder(delays_ps=delays_ps, disorder_ps=disorder_ps)
+        self._run = run
+        portion = PORTION if run is one_after_the_other else SHARE
+        self._order = TagOrder(delays_ps=delays_ps, disorder_ps=disorder_ps, portion=portion)
         self._pairs = np.zeros(2 * bins_each_side + 1, dtype=np.int64)
-        self._totals = np.zeros(correlation_kernel.CORRELATION_STATE, dtype=np.int64)
-        self._kept = _Kept(0, 0, np.empty(2 * PORTION, np.int64), np.empty(2 * PORTION, np.int64))
+        self._firsts, self._seconds = 0, 0
+        self._kept = _Parted(np.empty(0, np.int64), np.empty(0, np.int64), EARLIEST_PS)
         self._first_ps: int | None = None
         self._last_ps = 0
 
     def add(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
-        """Correlate the next tags of the stream: int64 ps and the tagger's input numbers, equally many."""
-        for times, inputs in self._order.put(times_ps, channels):
-            if times.size:
-                self._kept = self._correlate(
-                    times, inputs, self._kept, self._pairs, self._totals, horizon_ps=int(times[-1])
-                )
-                self._first_ps = int(times[0]) if self._first_ps is None else self._first_ps
-                self._last_ps = int(times[-1])
+        """Correlate the next tags of the stream: int64 ps and the tagger's input numbers, equally many.
+
+        The channels of tags are parted in one job while those before them are correlated in another.
+        """
+        parted: list[_Parted] = []
+        for block in self._order.put(times_ps, channels):
+            if not block[0].size:
+                continue
+            waiting = parted[-1:]
+            jobs = [
+                partial(self._part_into, parted, block),
+                *(partial(self._correlate, each) for each in waiting),
+            ]
+            self._run(jobs)
+            del parted[:-1]
+            self._first_ps = int(block[0][0]) if self._first_ps is None else self._first_ps
+            self._last_ps = int(block[0][-1])
+        for last in parted:
+            self._correlate(last)
 
     def finish(self) -> Correlation:
         """Everything up to now, pairs still waiting for later tags included; the stream may go on afterwards."""
-        pairs, totals = self._pairs.copy(), self._totals.copy()
-        times, inputs = self._order.held()
-        self._correlate(times, inputs, self._kept.copy(), pairs, totals, horizon_ps=np.iinfo(np.int64).max)
+        pairs = self._pairs.copy()
+        held = self._order.held()
+        last = self._part(held)
+        self._count(replace(self._kept.followed_by(last), horizon_ps=np.iinfo(np.int64).max), pairs)
         first_ps, last_ps = self._first_ps, self._last_ps
-        if times.size:
-            first_ps, last_ps = int(times[0]) if first_ps is None else first_ps, int(times[-1])
+        if held[0].size:
+            first_ps, last_ps = int(held[0][0]) if first_ps is None else first_ps, int(held[0][-1])
         same = self._channels[0] == self._channels[1]
         if same:
-            pairs[pairs.size // 2] -= totals[self._kernel.SECONDS]
+            pairs[pairs.size // 2] -= self._seconds + last.seconds.size
         return Correlation(
             bin_ps=self._bin_ps,
             pairs=pairs,
-            firsts=int(totals[self._kernel.FIRSTS]),
-            seconds=int(totals[self._kernel.SECONDS]),
+            firsts=self._firsts + last.firsts.size,
+            seconds=self._seconds + last.seconds.size,
             same_channel=same,
             span_ps=0 if first_ps is None else last_ps - first_ps,
             late=self._order.late,
         )
 
-    def _correlate(
-        self,
-        times: NDArray[np.int64],
-        inputs: NDArray[np.uint8],
-        kept: "_Kept",
-        pairs: NDArray[np.int64],
-        totals: NDArray[np.int64],
-        *,
-        horizon_ps: int,
-    ) -> "_Kept":
-        """Count the pairs that are complete; `pairs` counts a tag with itself, too. Returns what is still needed."""
-        kept = kept.with_room_for(times.size)
-        n, m = self._kernel.part(
-            times, inputs, *self._channels, kept.first_times, kept.second_times, kept.firsts, kept.seconds
+    def _part_into(self, parted: list["_Parted"], block: TagBlock) -> None:
+        parted.append(self._part(block))
+
+    def _part(self, block: TagBlock) -> "_Parted":
+        firsts, seconds = (np.empty(block[0].size + 1, np.int64) for _ in self._channels)
+        n, m = self._kernel.part(*block, *self._channels, firsts, seconds)
+        return _Parted(firsts[:n], seconds[:m], int(block[0][-1]) if block[0].size else EARLIEST_PS)
+
+    def _correlate(self, parted: "_Parted") -> None:
+        """Count the pairs that are complete; `_pairs` counts a tag with itself, too."""
+        self._firsts += parted.firsts.size
+        self._seconds += parted.seconds.size
+        self._kept = self._count(self._kept.followed_by(parted), self._pairs)
+
+    def _count(self, parted: "_Parted", pairs: NDArray[np.int64]) -> "_Parted":
+        """Count pairs, and what is still needed afterwards."""
+        gone, gone_seconds = self._kernel.correlate(
+            parted.firsts, parted.seconds, parted.horizon_ps, self._reach_ps, self._bin_ps, pairs
         )
-        totals += (n - kept.firsts, m - kept.seconds)
-        done, done_seconds = self._kernel.correlate(
-            kept.first_times[:n], kept.second_times[:m], horizon_ps, self._reach_ps, self._bin_ps, pairs
-        )
-        return kept.without(int(n), done, int(m), done_seconds)
+        return _Parted(parted.firsts[gone:], parted.seconds[gone_seconds:], parted.horizon_ps)
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """Times of both channels that may still make pairs: the first `firsts` and `seconds` of two reused arrays."""
+class _Parted:
+    """Times of either channel, and the time below which no more come."""
 
-    firsts: int
-    seconds: int
-    first_times: NDArray[np.int64]
-    second_times: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    seconds: NDArray[np.int64]
+    horizon_ps: int
 
-    def with_room_for(self, tags: int) -> "_Kept":
-        needed = max(self.firsts, self.seconds) + tags + 1
-        if needed <= self.first_times.size:
-            return self
-        return self._resized(2 * needed)
-
-    def copy(self) -> "_Kept":
-        return self._resized(self.first_times.size)
-
-    def without(self, n: int, gone: int, m: int, gone_seconds: int) -> "_Kept":
-        """What is left of n and m tags after the first `gone` ones, moved to the front."""
-        self.first_times[: n - gone] = self.first_times[gone:n]
-        self.second_times[: m - gone_seconds] = self.second_times[gone_seconds:m]
-        return _Kept(n - gone, m - gone_seconds, self.first_times, self.second_times)
-
-    def _resized(self, size: int) -> "_Kept":
-        first_times, second_times = np.empty(size, np.int64), np.empty(size, np.int64)
-        first_times[: self.firsts] = self.first_times[: self.firsts]
-        second_times[: self.seconds] = self.second_times[: self.seconds]
-        return _Kept(self.firsts, self.seconds, first_times, second_times)
+    def followed_by(self, later: "_Parted") -> "_Parted":
+        return _Parted(
+            np.concatenate([self.firsts, later.firsts]),
+            np.concatenate([self.seconds, later.seconds]),
+            later.horizon_ps,
+        )
 
 
 class StartStopHistogram:

@@ -6,8 +6,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Counts of a correlation, int64: tags of the first and of the second channel.
-FIRSTS, SECONDS, CORRELATION_STATE = 0, 1, 2
 # State of a start-stop histogram, int64: time of the last start, whether it waits for its stop, starts, stops
 # without a start before them, differences beyond the last bin.
 STARTED, ARMED, STARTS, UNSTARTED, BEYOND, START_STOP_STATE = 0, 1, 2, 3, 4, 5
@@ -21,11 +19,9 @@ def part(
     second: int,
     firsts: NDArray[np.int64],
     seconds: NDArray[np.int64],
-    kept_firsts: int,
-    kept_seconds: int,
 ) -> tuple[np.int64, np.int64]:
-    """Append the times of either channel to those kept, without branches; the arrays have one place to spare."""
-    n, m = np.int64(kept_firsts), np.int64(kept_seconds)
+    """Part the times of either channel, without branches; the arrays have one place to spare."""
+    n, m = np.int64(0), np.int64(0)
     for i in range(times.size):
         time, channel = times[i], channels[i]
         firsts[n] = time

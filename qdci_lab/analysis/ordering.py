@@ -11,10 +11,14 @@ TagBlock = tuple[NDArray[np.int64], NDArray[np.uint8]]
 PORTION = 1 << 15
 """Tags taken at a time: their times fill a quarter of a mebibyte, which stays in the processor's cache."""
 
+SHARE = 1 << 17
+"""Tags that one of two threads takes at a time: enough that handing them over does not matter."""
+
 EARLIEST_PS = -(2**62)
 """Times are meant to lie within 2^62 ps (53 days) of zero, so that differences cannot overflow."""
 
 NO_DELAYS: Mapping[int, int] = MappingProxyType({})
+NO_TAGS: TagBlock = (np.empty(0, np.int64), np.empty(0, np.uint8))
 _MOVES_PER_TAG = 16
 
 
@@ -26,27 +30,30 @@ class TagOrder:
     Tags of equal times keep the order in which they came.
     """
 
-    def __init__(self, *, delays_ps: Mapping[int, int] = NO_DELAYS, disorder_ps: int = 0) -> None:
+    def __init__(
+        self, *, delays_ps: Mapping[int, int] = NO_DELAYS, disorder_ps: int = 0, portion: int = PORTION
+    ) -> None:
         from qdci_lab.analysis import ordering_kernel
 
         if disorder_ps < 0:
             raise ValueError(f"disorder of {disorder_ps} ps must not be negative")
         self._kernel = ordering_kernel
         self._disorder_ps = disorder_ps
+        self._portion = portion
         self._delay_of = np.zeros(256, dtype=np.int64)
         for number, delay_ps in delays_ps.items():
             self._delay_of[check_input(number)] = delay_ps
         self._direct = disorder_ps == 0 and not self._delay_of.any()
         self._holdback_ps = disorder_ps + int(self._delay_of.max())
         self._latest_ps = EARLIEST_PS
-        self._held: TagBlock = (np.empty(0, np.int64), np.empty(0, np.uint8))
+        self._held = NO_TAGS
         self.late = 0
 
     def put(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> Iterator[TagBlock]:
         """Take the next tags, and yield in order those that nothing can precede any more.
 
-        The blocks yielded are views that hold until the next one. ValueError before anything is taken unless
-        times and channels are equally many.
+        The blocks yielded, of some `portion` tags, may be views of what was given. ValueError before anything is
+        taken unless times and channels are equally many.
         """
         times, inputs = check_columns(times_ps, channels)
         return self._portions(times, inputs)
@@ -56,8 +63,8 @@ class TagOrder:
         return self._held
 
     def _portions(self, times: NDArray[np.int64], inputs: NDArray[np.uint8]) -> Iterator[TagBlock]:
-        for start in range(0, times.size, PORTION):
-            portion = times[start : start + PORTION], inputs[start : start + PORTION]
+        for start in range(0, times.size, self._portion):
+            portion = times[start : start + self._portion], inputs[start : start + self._portion]
             if self._direct and self._kernel.in_order(portion[0], self._latest_ps):
                 self._latest_ps = int(portion[0][-1])
                 yield portion
@@ -75,7 +82,7 @@ class TagOrder:
         self.late += waiting + times.size - int(kept)
         self._latest_ps = int(latest_ps)
         all_times, all_inputs = all_times[:kept], all_inputs[:kept]
-        if not self._kernel.sort_nearly_sorted(all_times, all_inputs, _MOVES_PER_TAG * kept + PORTION):
+        if not self._kernel.sort_nearly_sorted(all_times, all_inputs, _MOVES_PER_TAG * int(kept) + PORTION):
             order = np.argsort(all_times, kind="stable")
             all_times, all_inputs = all_times[order], all_inputs[order]
         ready = int(np.searchsorted(all_times, self._latest_ps - self._holdback_ps, side="right"))

@@ -37,7 +37,8 @@ class Rates:
     @property
     def rates_hz(self) -> NDArray[np.float64]:
         """Counts over the length of an interval, of the shape of `counts`."""
-        return self.counts * (PS_PER_S / self.interval_ps)
+        rates: NDArray[np.float64] = self.counts.astype(np.float64) * (PS_PER_S / self.interval_ps)
+        return rates
 
     @property
     def standard_errors_hz(self) -> NDArray[np.float64]:

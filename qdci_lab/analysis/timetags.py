@@ -5,17 +5,22 @@ which is complete for everything that follows; what a double click counts as is 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdci_lab.analysis.code import SymbolCode, X, Z
 from qdci_lab.analysis.counts import SiftedCounts
+from qdci_lab.analysis.jobs import Run, one_after_the_other
+from qdci_lab.analysis.keyed_sequence import KeyedSequence
+from qdci_lab.analysis.ordering import check_columns
 from qdci_lab.analysis.receiver import CrossClick, DoubleClick, Receiver
 from qdci_lab.analysis.slot_clock import SlotClock
 
 NOTHING = 2
-_FIRST_SLOT = -(2**45)
+_FIRST_SLOT = -(2**60)
+_SHARE = 1 << 17
 _MASKS = np.arange(16)
 _Z_PART, _X_PART = _MASKS & 3, _MASKS >> 2
 
@@ -78,27 +83,32 @@ class TagSifter:
     Tags may be out of order by up to 63 slot periods (630 ns at 100 MHz): that many slots are kept open.
     With `tracking` the clock follows the pulses: after every 1024 tags its phase and period are corrected by the
     mean distance of the clicks from their pulses, so that an acquisition may outlast the precision of its
-    first synchronisation. Without it the given clock holds for good.
+    first synchronisation. Without it the given clock holds for good. What was sent is a periodic code, or a keyed
+    sequence, of which the clock's `frame_offset` is then the number of slot 0.
     """
 
     def __init__(
-        self, code: SymbolCode, clock: SlotClock, receiver: Receiver, *, tracking: bool = True
+        self,
+        code: SymbolCode | KeyedSequence,
+        clock: SlotClock,
+        receiver: Receiver,
+        *,
+        tracking: bool = True,
+        run: Run = one_after_the_other,
     ) -> None:
         from qdci_lab.analysis import sifting_kernel as kernel
 
         self._kernel = kernel
         self._first_clock = clock
-        self._tracking = tracking
-        self._key = np.uint64(receiver.random_key % 2**64)
-        self._gate_ps = np.inf if receiver.gate_width_ps is None else receiver.gate_width_ps
+        self._run = run
+        self._keyed = isinstance(code, KeyedSequence)
+        alphabet = code.alphabet if isinstance(code, KeyedSequence) else code
         # Slot 0 of the loop is the first slot of a code period, so that the place in the code is a remainder.
-        self._symbols = np.roll(code.symbols, -clock.frame_offset)
-        self._inputs = np.array(receiver.inputs)
-        self._bit_of = np.zeros(256, dtype=np.uint8)
-        self._delay_of = np.zeros(256, dtype=np.int64)
-        for detector, (number, delay_ps) in enumerate(zip(receiver.inputs, receiver.delays_ps, strict=True)):
-            self._bit_of[number] = 1 << detector
-            self._delay_of[number] = delay_ps
+        turn = 0 if self._keyed else clock.frame_offset
+        symbols = np.roll(alphabet.symbols, -turn) << kernel.SYMBOL_SHIFT
+        sequence_key = np.uint64(code.key if isinstance(code, KeyedSequence) else 0)
+        self._length = alphabet.length
+        gate_ps = float("inf") if receiver.gate_width_ps is None else float(receiver.gate_width_ps)
         whole_ps = int(np.floor(clock.phase_ps))
         self._clock = np.zeros(kernel.CLOCK_STATE)
         self._clock[kernel.PERIOD] = clock.period_ps
@@ -106,52 +116,64 @@ class TagSifter:
         self._clock[kernel.REMAINDER] = clock.phase_ps - whole_ps
         self._reference = np.zeros(kernel.REFERENCE_STATE, dtype=np.int64)
         self._reference[kernel.TIME] = clock.epoch_ps + whole_ps
-        self._ring_slot = _FIRST_SLOT + np.arange(kernel.RING_SLOTS, dtype=np.int64)
-        self._ring_mask = np.zeros(kernel.RING_SLOTS, dtype=np.int64)
-        self._tallies = np.zeros(kernel.TALLIES, dtype=np.int64)
+        self._reference[kernel.SLOT] = clock.frame_offset if self._keyed else 0
+        self._located = np.zeros(kernel.TALLIES, dtype=np.int64)
+        self._counted = np.zeros(kernel.TALLIES, dtype=np.int64)
+        self._counted[kernel.NEWEST] = _FIRST_SLOT
         self._outcomes = np.zeros(kernel.OUTCOMES, dtype=np.int64)
-
-    def add(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
-        """Sift the next tags of the stream: int64 ps and the tagger's input numbers, equally many."""
-        times = np.ascontiguousarray(times_ps, dtype=np.int64)
-        inputs = np.ascontiguousarray(channels, dtype=np.uint8)
-        if times.shape != inputs.shape or times.ndim != 1:
-            raise ValueError(f"times of shape {times.shape} do not go with channels of shape {inputs.shape}")
-        self._kernel.sift_block(
-            times,
-            inputs,
-            self._bit_of,
-            self._delay_of,
-            self._symbols,
-            self._gate_ps,
-            self._tracking,
-            self._key,
+        ring_slot = _FIRST_SLOT + np.arange(kernel.RING_SLOTS, dtype=np.int64)
+        self._locate_by = (
+            receiver.inputs,
+            receiver.delays_ps,
+            (self._length, self._keyed, sequence_key),
+            gate_ps,
+            tracking,
             self._clock,
             self._reference,
-            self._ring_slot,
-            self._ring_mask,
-            self._tallies,
+            self._located,
+        )
+        self._count_by = (
+            symbols.astype(np.uint8),
+            np.uint64(receiver.random_key % 2**64),
+            ring_slot,
+            np.zeros(kernel.RING_SLOTS, dtype=np.int64),
+            self._counted,
             self._outcomes,
         )
 
-    def finish(self) -> SiftedTags:
-        """Everything up to now, the slots still open included; the stream may go on afterwards.
+    def add(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
+        """Sift the next tags of the stream: int64 ps and the tagger's input numbers, equally many.
 
-        Going on is exact as well: the open slots are counted in a copy.
+        Tags are located in one job while those before them are counted in another.
         """
-        outcomes, ring_mask = self._outcomes.copy(), self._ring_mask.copy()
-        self._kernel.flush_ring(self._symbols, self._key, self._ring_slot, ring_mask, outcomes)
-        table = outcomes.reshape(2, 2, 2, 16, 4)
+        times, inputs = check_columns(times_ps, channels)
+        if self._run is one_after_the_other:
+            self._kernel.sift(times, inputs, *self._locate_by, *self._count_by)
+            return
+        before = None
+        for start in range(0, times.size, _SHARE):
+            stretch = times[start : start + _SHARE], inputs[start : start + _SHARE]
+            room = self._kernel.room(stretch[0].size)
+            jobs = [partial(self._kernel.locate, *stretch, *self._locate_by, *room)]
+            if before is not None:
+                jobs.append(partial(self._kernel.count, *before, *self._count_by))
+            self._run(jobs)
+            before = room
+        if before is not None:
+            self._kernel.count(*before, *self._count_by)
+
+    def finish(self) -> SiftedTags:
+        """Everything up to now; the stream may go on afterwards."""
+        table = self._outcomes.reshape(2, 2, 2, 16, 4).copy()
         table[:, :, :, 0, :] = 0
         k = self._kernel
-        by_input = self._tallies[k.INPUTS : k.INPUTS + 256]
-        singles = by_input[self._inputs]
+        singles = self._located[k.SINGLES : k.SINGLES + 4].copy()
         return SiftedTags(
             outcomes=table,
             singles=singles,
-            gated=self._tallies[k.GATED + (1 << np.arange(4))],
-            late=int(self._tallies[k.LATE]),
-            foreign=int(by_input.sum() - singles.sum()),
+            gated=self._located[k.GATED : k.GATED + 4].copy(),
+            late=int(self._counted[k.LATE]),
+            foreign=int(self._located[k.TAGS] - singles.sum()),
         )
 
     @property
@@ -163,9 +185,12 @@ class TagSifter:
             epoch_ps=int(self._reference[k.TIME]),
             period_ps=period_ps,
             phase_ps=float(self._clock[k.REMAINDER]),
-            frame_offset=int((self._reference[k.SLOT] + self._first_clock.frame_offset) % self._symbols.size),
+            frame_offset=self._frame_offset(int(self._reference[k.SLOT])),
             drift_ppb_per_s=self._first_clock.drift_ppb_per_s,
         )
+
+    def _frame_offset(self, slot: int) -> int:
+        return slot if self._keyed else (slot + self._first_clock.frame_offset) % self._length
 
 
 def _readings(

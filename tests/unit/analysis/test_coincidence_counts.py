@@ -122,6 +122,12 @@ def test_blocks_longer_than_a_portion_are_as_their_pieces():
     assert counted[0][(1, 2, 3)] > 1000
 
 
+def test_a_pattern_may_be_asked_for_twice_and_in_any_order():
+    counter = CoincidenceCounter([(1, 2), (2, 1), (1, 2)], 10)
+    counter.add(np.array([0, 5, 100, 101, 102]), np.array([1, 2, 2, 2, 1], dtype=np.uint8))
+    assert counter.finish().coincidences == {(1, 2): 3, (2, 1): 3}
+
+
 def test_accidentals_of_independent_channels():
     """Each number is off by 5 sigma with probability 6e-7."""
     rng = np.random.default_rng(5)
