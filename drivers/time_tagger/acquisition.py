@@ -5,20 +5,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qdci_lab.analysis.channel_counts import count_channels
 from qdci_lab.units import ps_to_seconds
 
 FIRST_WAIT_S = 0.02
 SHORTEST_WAIT_S = 0.001
 SAFE_FILLING = 0.5
+LAST_FILLING = 0.8
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One finished acquisition: when it began and how long it took on the lab's clock, and how many tags came."""
+    """One finished acquisition: when it began and how long it took on the lab's clock, and how many tags came.
+
+    `count` tags were handed on, `lost` ones were read and left out, because those before them were still being worked
+    on. `data_lost` also says whether the device's own buffer ran over, which nobody has counted.
+    """
 
     start_ps: int
     duration_ps: int
     count: int
+    lost: int
     data_lost: bool
     complete: bool
 
@@ -30,6 +37,7 @@ class Tally:
         self.start_ps = start_ps
         self.now_ps = start_ps
         self.count = 0
+        self.lost = 0
         self.counts = np.zeros(inputs, np.int64)
         self.rate_hz = rate_hz
         self.fraction = 0.0
@@ -65,13 +73,16 @@ class Tally:
         """Count time from now."""
         self.start_ps = self.now_ps = now_ps
 
-    def add(self, now_ps: int, channels: NDArray[np.uint8]) -> None:
-        """Take in a reading of tags, by their inputs numbered from 1."""
+    def add(self, now_ps: int, channels: NDArray[np.uint8], *, kept: bool = True) -> None:
+        """Take in a reading of tags, by their inputs numbered from 1; all count for the rates."""
         span_s = ps_to_seconds(now_ps - self.now_ps)
         self.now_ps = now_ps
         self.rate_hz = len(channels) / span_s if span_s > 0.0 else self.rate_hz
-        self.count += len(channels)
-        self.counts += np.bincount(channels, minlength=len(self.counts) + 1)[1 : len(self.counts) + 1]
+        if kept:
+            self.count += len(channels)
+        else:
+            self.lost += len(channels)
+        self.counts += count_channels(channels)[1 : len(self.counts) + 1]
 
     def rates_hz(self) -> NDArray[np.float64]:
         """Mean rate of each input."""
@@ -82,7 +93,9 @@ class Tally:
 
     def result(self) -> Acquisition:
         """The acquisition as it stands."""
-        return Acquisition(self.start_ps, self.elapsed_ps, self.count, self.data_lost, self.complete)
+        return Acquisition(
+            self.start_ps, self.elapsed_ps, self.count, self.lost, self.data_lost, self.complete
+        )
 
 
 @dataclass(frozen=True)
@@ -101,5 +114,8 @@ class Pace:
             wanted_s = max(elapsed_s * (1.0 - tally.fraction) / tally.fraction, SHORTEST_WAIT_S)
         else:
             wanted_s = self.poll_s
-        filling_s = SAFE_FILLING * self.buffer_size / tally.rate_hz if tally.rate_hz > 0.0 else self.poll_s
-        return min(wanted_s, filling_s, self.poll_s)
+        return min(wanted_s, self.filling_s(tally, SAFE_FILLING), self.poll_s)
+
+    def filling_s(self, tally: Tally, share: float) -> float:
+        """Seconds in which a share of the buffer fills at the present rate; the time between polls without one."""
+        return share * self.buffer_size / tally.rate_hz if tally.rate_hz > 0.0 else self.poll_s

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger import qutag_api
-from drivers.time_tagger.acquisition import Acquisition, Pace, Tally
+from drivers.time_tagger.acquisition import LAST_FILLING, SAFE_FILLING, Acquisition, Pace, Tally
+from drivers.time_tagger.hand_over import Block, HandOver
 from drivers.time_tagger.qutag_api import INPUTS, QuTagApi
 from drivers.time_tagger.tags import RecordedTags
 from qdci_lab.device import LabDevice, Work
@@ -24,7 +25,7 @@ from qdci_lab.errors import (
 )
 from qdci_lab.signals import TaskStatus, controlled, measured
 from qdci_lab.transport.c_api import CLibrary, PatientCalls
-from qdci_lab.units import seconds_to_ps
+from qdci_lab.units import ps_to_seconds, seconds_to_ps
 
 Consume = Callable[[NDArray[np.int64], NDArray[np.uint8]], object]
 Progress = Callable[[], float]
@@ -32,6 +33,7 @@ Progress = Callable[[], float]
 ACQUISITION_TIME_LIMITS_S = (0.001, 86_400.0)
 PATIENCE_PER_SECOND = 5.0
 NOT_RECORDED = -1
+GLANCE_S = 0.005
 
 
 class QuTag(LabDevice):
@@ -41,9 +43,11 @@ class QuTag(LabDevice):
     default leaves room for the opening of a device, whose length is assumed. After a failure of the library the device
     is connected anew at its next use. `channels` are the inputs in use, `channel_delays_ps` and
     `thresholds_v` (left as they are when not given) go by input. The library takes what the device sends during
-    acquisitions only. `first_channel_number` is the number by which the library calls input 1: headers say 0, real
-    files say 1, so that 1 is assumed. Tags reach others with the numbers of the front panel. `on_data_loss` says
-    whether lost tags end an acquisition or are only noted in `data_lost`.
+    acquisitions only. It is read into up to `backlog` blocks of its buffer's size, on which recording and analysis
+    work beside the reader; when all are full until the library's buffer nearly is, readings are dropped, counted in
+    `tags_lost`, and treated as lost data. `first_channel_number` is the number by which the library calls input 1:
+    headers say 0, real files say 1, so that 1 is assumed. Tags reach others with the numbers of the front panel.
+    `on_data_loss` says whether lost tags end an acquisition or are only noted in `data_lost`.
 
     Tags are recorded while `keep_tags` is true and `segment_directory` is given; `first_tag` is then the index in the
     run of the acquisition's first tag (-1: not recorded), `tag_count` their number.
@@ -62,6 +66,7 @@ class QuTag(LabDevice):
     count_rates = measured(None, "Hz", precision=1)
     data_lost = measured(None, "1", precision=0)
     tag_count = measured(None, "1", precision=0)
+    tags_lost = measured(None, "1", precision=0)
     first_tag = measured(None, "1", precision=0)
     channel_delays = controlled(
         lambda device: device.api.delays_ps(),
@@ -95,6 +100,7 @@ class QuTag(LabDevice):
         channel_delays_ps: Sequence[int] = (0, 0, 0, 0),
         thresholds_v: Sequence[float] | None = None,
         buffer_size: int = qutag_api.MAX_BUFFER_SIZE,
+        backlog: int = 16,
         poll_s: float = 0.2,
         on_data_loss: Literal["raise", "record"] = "raise",
         first_channel_number: int = 1,
@@ -113,6 +119,9 @@ class QuTag(LabDevice):
         self._channel_shift = np.uint8((1 - first_channel_number) % 256)
         self._loss_is_fatal = on_data_loss == "raise"
         self._pace = Pace(poll_s, buffer_size)
+        if backlog < 1:
+            raise LocalProtocolError(f"{self.label}: a backlog of {backlog} readings, at least 1 is needed")
+        self._backlog = backlog
         self._allocate_buffers()
         self._rate_hz = 0.0
         self._first_tag = NOT_RECORDED
@@ -151,9 +160,8 @@ class QuTag(LabDevice):
             self._is_restoring = False
 
     def _allocate_buffers(self) -> None:
-        """New arrays for tags: an old one may still be written to by a call that was given up."""
-        self._times = np.empty(self._pace.buffer_size, np.int64)
-        self._channels = np.empty(self._pace.buffer_size, np.uint8)
+        """New blocks for tags: an old one may still be written to by a call that was given up."""
+        self._spare, *self._blocks = (Block(self._pace.buffer_size) for _ in range(1 + self._backlog))
 
     @property
     def segment_directory(self) -> Path | None:
@@ -273,9 +281,11 @@ class QuTag(LabDevice):
         """Hand tags to `consume` until `progress` says 1, or `max_duration_s` have passed on the lab's clock.
 
         Blocks; only the worker calls this, inside `submit`. `consume` gets times (int64 ps, in the order of the
-        device, which need not be strict) and channels (uint8, 1 to 4), views that the next reading overwrites.
-        `progress` gives the fraction of what is wanted that has come. AcquisitionError after `abort`, when `status`
-        has ended meanwhile, or when tags were lost and that matters.
+        device, which need not be strict) and channels (uint8, 1 to 4), views that hold until it returns; it runs in a
+        thread beside the reader. `progress` gives the fraction of what is wanted that has come, and never runs at the
+        same time. The next reading waits for them as long as the lab's clock allows, on the twin for ever: what it
+        acquires does not depend on the speed of this computer. AcquisitionError after `abort`, when `status` has ended
+        meanwhile, or when tags were lost and that matters.
         """
         if not max_duration_s > 0.0:
             raise LocalProtocolError(f"{self.label}: an acquisition of {max_duration_s} s")
@@ -284,16 +294,23 @@ class QuTag(LabDevice):
             self.clock.now_ps(), seconds_to_ps(max_duration_s), inputs=len(INPUTS), rate_hz=self._rate_hz
         )
         self._check_wanted(tally, aborts, status)
+        analysis = _Analysis(consume, progress)
+        takers = [analysis.take, self.tags.append] if self._recording else [analysis.take]
         self.api.enable_input(True)
         try:
-            self._begin(tally)
-            while tally.running:
-                self.clock.sleep(min(self._pace.wait_s(tally), tally.left_s))
-                self._check_wanted(tally, aborts, status)
-                self._read(tally, consume)
-                tally.fraction = progress()
-                if status is not None:
-                    status.progress(current=tally.advance, initial=0.0, target=1.0)
+            with HandOver(self._blocks, takers) as hand_over:
+                self._begin(tally)
+                while tally.running:
+                    self._sleep_until_due(tally)
+                    self._check_wanted(tally, aborts, status)
+                    self._read(tally, hand_over)
+                    self._await(hand_over.wait_until_idle, tally, SAFE_FILLING)
+                    hand_over.check()
+                    tally.fraction = analysis.fraction
+                    if status is not None:
+                        status.progress(current=tally.advance, initial=0.0, target=1.0)
+            hand_over.check()
+            tally.fraction = analysis.fraction
         finally:
             if self._api is not None and not self._api.is_lost:
                 self._api.enable_input(False)
@@ -331,22 +348,40 @@ class QuTag(LabDevice):
 
     def _begin(self, tally: Tally) -> None:
         """Discard what is in the buffer and what was lost before; time counts from here."""
-        self.api.take_tags(self._times, self._channels)
+        self.api.take_tags(self._spare.times, self._spare.channels)
         self.api.data_lost()
         self._first_tag = self.tags.count if self._recording else NOT_RECORDED
         tally.restart(self.clock.now_ps())
 
-    def _read(self, tally: Tally, consume: Consume) -> None:
-        count = self.api.take_tags(self._times, self._channels)
-        times, channels = self._times[:count], self._channels[:count]
-        channels += self._channel_shift
-        tally.add(self.clock.now_ps(), channels)
-        if self.api.data_lost() or count == self._pace.buffer_size:
+    def _sleep_until_due(self, tally: Tally) -> None:
+        """Let time pass until the next reading, less what has passed since the last one."""
+        wait_s = min(self._pace.wait_s(tally), tally.left_s)
+        passed_s = ps_to_seconds(self.clock.now_ps() - tally.now_ps)
+        if wait_s > passed_s:
+            self.clock.sleep(wait_s - passed_s)
+
+    def _read(self, tally: Tally, hand_over: HandOver) -> None:
+        """Empty the library's buffer into a block and hand it over, or drop it when none becomes free in time."""
+        kept = self._await(hand_over.wait_for_block, tally, LAST_FILLING)
+        block = hand_over.free_block() if kept else None
+        target = self._spare if block is None else block
+        count = self.api.take_tags(target.times, target.channels)
+        if self._channel_shift:
+            target.channels[:count] += self._channel_shift
+        tally.add(self.clock.now_ps(), target.channels[:count], kept=block is not None)
+        if block is not None:
+            hand_over.give(block, count)
+        if self.api.data_lost() or count == self._pace.buffer_size or (count and block is None):
             self._note_loss(tally, count)
-        if count:
-            consume(times, channels)
-            if self._recording:
-                self.tags.append(times, channels)
+
+    def _await(self, happens: Callable[[float], bool], tally: Tally, share: float) -> bool:
+        """Whether something happens before a share of the library's buffer has filled since the last reading."""
+        until_ps = tally.now_ps + seconds_to_ps(self._pace.filling_s(tally, share))
+        glance_s = min(GLANCE_S, self._pace.filling_s(tally, share))
+        while not happens(glance_s):
+            if self.clock.now_ps() >= until_ps:
+                return False
+        return True
 
     def _note_loss(self, tally: Tally, count: int) -> None:
         tally.data_lost = True
@@ -362,8 +397,23 @@ class QuTag(LabDevice):
         self.count_rates.store(tally.rates_hz())
         self.data_lost.store(int(tally.data_lost))
         self.tag_count.store(tally.count)
+        self.tags_lost.store(tally.lost)
         self.first_tag.store(self._first_tag)
 
     @property
     def _recording(self) -> bool:
         return self.keep_tags and self.segment_directory is not None
+
+
+class _Analysis:
+    """Hands tags on, and asks how far that has come, in the thread in which it is called."""
+
+    def __init__(self, consume: Consume, progress: Progress) -> None:
+        self._consume = consume
+        self._progress = progress
+        self.fraction = 0.0
+
+    def take(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
+        if len(times):
+            self._consume(times, channels)
+        self.fraction = self._progress()

@@ -14,7 +14,7 @@ _TABLES = 4
 
 
 @njit(cache=True, nogil=True)
-def _count_singles(channels: NDArray[np.uint8], singles: NDArray[np.int64]) -> None:
+def count_singles(channels: NDArray[np.uint8], singles: NDArray[np.int64]) -> None:
     """Tags of each channel. Tables take turns, because counting in one place twice in a row waits for the memory."""
     tables = np.zeros(_TABLES * 256, dtype=np.int64)
     whole = channels.size - channels.size % _TABLES
@@ -90,7 +90,7 @@ def count_block(
     patterns. `coincidences` has one more element than there are patterns, for pairs that are none of them.
     Returns the first tags still in the window, of those before and of the block.
     """
-    _count_singles(channels, singles)
+    count_singles(channels, singles)
     size = times.size
     followed = np.empty(size + 1, dtype=np.uint32)
     runs = np.int64(0)

@@ -1,4 +1,4 @@
-"""Each fault at connect, set, trigger, read and stop: a named error in time, others unharmed, and back without a restart.
+"""Each fault at connect, set, trigger, read and stop: a named error in time, others unharmed, and no restart after it.
 
 The table of what was seen stands at the end of pytest's output. In a cell `E > F` is what the first and second attempt
 met while the fault lasted; after `then` come the errors that attempts still met when it was over, before one succeeded.

@@ -76,6 +76,16 @@ class HandClock:
         self.on_sleep(len(self.sleeps))
 
 
+class RunningClock(HandClock):
+    """A clock that goes on whenever somebody looks at it, by `tick_ps`, once it has been started."""
+
+    tick_ps = 0
+
+    def now_ps(self) -> int:
+        self.time_ps += self.tick_ps
+        return self.time_ps
+
+
 class Tdcbase:
     """Tags at a steady `rate_hz`, on the inputs 1 to 4 in turn, in a ring buffer; `calls` are the names called."""
 
@@ -92,6 +102,8 @@ class Tdcbase:
         self.signal: dict[int, tuple[int, float]] = dict.fromkeys(range(5), (1, 1.0))
         self.device_type, self.time_base_s = 0, 1e-12
         self.emptied_ps = 0
+        self.given: list[int] = []
+        self.on_reading: Callable[[int], object] = lambda _number: None
         self._alive: list[Any] = []
 
     def table(self) -> dict[str, int]:
@@ -210,6 +222,8 @@ class Tdcbase:
         ctypes.memmove(timestamps, np.ascontiguousarray(times, np.int64).ctypes.data, 8 * count)
         ctypes.memmove(channels, inputs.ctypes.data, count)
         valid[0] = count
+        self.given.append(count)
+        self.on_reading(len(self.given))
         return 0
 
 
@@ -417,7 +431,7 @@ def test_every_tag_of_the_time_and_no_other(connected: Connected, library: Tdcba
     times, channels = library.tags_between(start_ps, start_ps + PS)
     np.testing.assert_array_equal(np.concatenate(collector.times), times)
     np.testing.assert_array_equal(np.concatenate(collector.channels), channels)
-    assert result == Acquisition(start_ps, PS, len(times), data_lost=False, complete=False)
+    assert result == Acquisition(start_ps, PS, len(times), 0, data_lost=False, complete=False)
     assert not library.input_on
 
 
@@ -461,7 +475,7 @@ def test_dark_input_is_polled_until_the_time_is_over(
     library.rate_hz = 1e-3
     tagger = connected()
     result = acquire(tagger, Collector(wanted=10), max_duration_s=2.0)
-    assert result == Acquisition(result.start_ps, 2 * PS, 0, data_lost=False, complete=False)
+    assert result == Acquisition(result.start_ps, 2 * PS, 0, 0, data_lost=False, complete=False)
     assert clock.sleeps[1:-1] == [0.2] * 9
     np.testing.assert_array_equal(tagger.count_rates.last, np.zeros(4))
 
@@ -603,6 +617,79 @@ def test_failure_of_the_consumer_is_passed_on(connected: Connected, library: Tdc
     assert not library.input_on
 
 
+def test_slow_analysis_loses_nothing_on_a_clock_that_waits(connected: Connected, library: Tdcbase) -> None:
+    """On lab time the reader waits for the analysis, however long it takes, so that its speed does not matter."""
+    tagger = connected(backlog=1)
+    at_once: list[int] = []
+    waited = threading.Event()
+
+    def linger(_times: np.ndarray, _channels: np.ndarray) -> None:
+        at_once.append(len(library.given))
+        waited.wait(0.02)
+
+    results: list[Acquisition] = []
+    tagger.submit(
+        lambda _status: results.append(tagger.acquire(linger, lambda: 0.0, max_duration_s=1.0))
+    ).wait(10)
+    assert (results[0].count, results[0].lost) == (100_000, 0)
+    assert at_once == list(range(2, 2 + len(at_once)))
+
+
+@pytest.mark.parametrize("clock", [RunningClock()])
+def test_readings_that_nobody_can_take_in_time_are_dropped_and_counted(
+    connected: Connected, library: Tdcbase, clock: RunningClock, tmp_path: Path
+) -> None:
+    """The analysis stands still until the library has been read eight times: two readings fit into the backlog."""
+    tagger = connected(buffer_size=5000, backlog=2, on_data_loss="record")
+    tagger.segment_directory, tagger.keep_tags = tmp_path, True
+    tagger.stage()
+    tagger.tags.describe_collect()
+    go_on = threading.Event()
+    library.on_reading = lambda number: go_on.set() if number == 8 else None
+    clock.tick_ps = 2 * PS // 1000
+    taken: list[int] = []
+
+    def stand_still(times: np.ndarray, _channels: np.ndarray) -> None:
+        assert go_on.wait(20)
+        taken.append(len(times))
+
+    results: list[Acquisition] = []
+    tagger.submit(
+        lambda _status: results.append(tagger.acquire(stand_still, lambda: 0.0, max_duration_s=0.6))
+    ).wait(20)
+    clock.tick_ps = 0
+    result = results[0]
+    documents = list(tagger.tags.collect_asset_docs())
+    tagger.unstage()
+    segment = TagSegmentReader(path_of(documents[0][1]["uri"]))
+    assert result.data_lost
+    assert result.lost >= sum(library.given[3:8]) > 0
+    assert result.count == segment.count == sum(taken) == tagger.tag_count.last
+    assert result.count + result.lost == sum(library.given[1:])
+    assert tagger.tags_lost.last == result.lost
+
+
+@pytest.mark.parametrize("clock", [RunningClock()])
+def test_dropped_readings_end_an_acquisition_where_losses_matter(
+    connected: Connected, library: Tdcbase, clock: RunningClock
+) -> None:
+    tagger = connected(buffer_size=5000, backlog=1)
+    go_on = threading.Event()
+    library.on_reading = lambda number: go_on.set() if number == 3 else None
+    clock.tick_ps = 2 * PS // 1000
+    work = tagger.submit(
+        lambda _status: tagger.acquire(lambda *_: go_on.wait(20), lambda: 0.0, max_duration_s=0.6)
+    )
+    with pytest.raises(AcquisitionError, match="time tags were lost"):
+        work.wait(20)
+    assert tagger.data_lost.last == 1
+
+
+def test_a_backlog_holds_something(clock: HandClock) -> None:
+    with pytest.raises(LocalProtocolError, match="backlog of 0"):
+        QuTag("c_api+python:foreign_tdcbase:table", name="tagger", label="bob.tagger", clock=clock, backlog=0)
+
+
 @pytest.mark.parametrize("duration_s", [0.0, -1.0, math.nan])
 def test_acquisition_takes_time(connected: Connected, duration_s: float) -> None:
     with pytest.raises(LocalProtocolError):
@@ -683,7 +770,8 @@ def test_reading_does_no_io_and_gives_units(connected: Connected, library: Tdcba
         key: entry.get("units") for key, entry in {**keys, **settings}.items() if entry["dtype"] != "string"
     }
     assert units == {
-        "tagger_count_rates": "Hz", "tagger_data_lost": "1", "tagger_tag_count": "1", "tagger_first_tag": "1",
+        "tagger_count_rates": "Hz", "tagger_tags_lost": "1", "tagger_data_lost": "1", "tagger_tag_count": "1",
+        "tagger_first_tag": "1",
         "tagger_acquisition_time": "s", "tagger_channel_delays": "ps", "tagger_thresholds": "V",
         "tagger_channel_mask": "1", "tagger_buffer_size": "1",
     }  # fmt: skip
