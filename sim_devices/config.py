@@ -170,7 +170,10 @@ def _component(name: str, model: ComponentModel) -> tuple[Component[Any] | None,
     except ValidationError as error:
         place = ("components", name)
         return None, list(validation_mistakes(TWIN_FILE, place, error, checker.model_fields))
-    return kind(kind.Parameters(**_parameters(model)), KeyedStream(0, (name,))), []
+    try:
+        return kind(kind.Parameters(**_parameters(model)), KeyedStream(0, (name,))), []
+    except ValueError as error:  # numbers that are right each, and do not go together
+        return None, [Mistake(TWIN_FILE, f"components.{name}", str(error))]
 
 
 def _parameters(model: ComponentModel) -> Mapping[str, object]:

@@ -100,6 +100,12 @@ def make_code(length: int, p_signal: float, p_z: float, seed: int) -> SymbolCode
     return min(candidates, key=_highest_sidelobe)
 
 
+def make_three_state_code(length: int, p_signal: float, p_z: float, seed: int) -> SymbolCode:
+    """A code of Z0, Z1 and |+> alone: that of `make_code` with every X symbol's bit 0."""
+    code = make_code(length, p_signal, p_z, seed)
+    return SymbolCode(basis=code.basis, bit=code.bit * (code.basis == Z), intensity=code.intensity)
+
+
 def expected_pattern(code: SymbolCode, intensities: tuple[float, float]) -> NDArray[np.float64]:
     """Mean photon number at each detector and slot, shape [4, length], rows in the order of `DETECTORS`.
 

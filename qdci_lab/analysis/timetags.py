@@ -73,6 +73,19 @@ class SiftedTags:
                 m[basis] += self.outcomes[basis, :, bit][:, matched & (measured_bit == 1 - bit)].sum(axis=-1)
         return SiftedCounts(n=n, m=m)
 
+    def readings(self, double_click: DoubleClick, cross_click: CrossClick) -> NDArray[np.int64]:
+        """Slots by what was sent and by what they are read as under the given conventions.
+
+        Shape [basis, intensity, bit, basis measured, bit measured]; discarded slots are left out.
+        """
+        measured_basis, measured_bit = _readings(double_click, cross_click)
+        found = np.zeros((2, 2, 2, 2, 2), dtype=np.int64)
+        for basis in (Z, X):
+            for bit in (0, 1):
+                chosen = (measured_basis == basis) & (measured_bit == bit)
+                found[..., basis, bit] = self.outcomes[..., chosen].sum(axis=-1)
+        return found
+
     def _slots(self, chosen: NDArray[np.bool_]) -> int:
         return int(self.outcomes[..., chosen, :].sum())
 

@@ -45,11 +45,14 @@ def integrate(
     coupling: NDArray[np.float64],
     length_km: float,
     *,
-    pump_per_km: float,
-    scattered_per_km: float,
+    pump_per_km: float | NDArray[np.float64],
+    scattered_per_km: float | NDArray[np.float64],
     efficiency_per_km: float,
 ) -> ScatteringMatrices:
-    """Solve the three equations for a unit of power into each core in turn (fourth-order Runge-Kutta)."""
+    """Solve the three equations for a unit of power into each core in turn (fourth-order Runge-Kutta).
+
+    Attenuations are those of all cores, or an array with one for each.
+    """
     cores = len(coupling)
     identity = np.eye(cores)
     pump = coupling - pump_per_km * identity

@@ -13,7 +13,7 @@ from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.layout import Link, PortAddress
 from sim_devices.twin.timeline import Settings, Timeline
 
-PIECE_PS = 100_000_000_000
+PIECE_PS = 10_000_000_000_000
 """Spans are cut at least this often, so that times within a piece keep their precision as float64."""
 
 

@@ -44,12 +44,14 @@ class PolarizationDrift:
     """A random walk of rotations in fixed steps: a pure function of stream and step number.
 
     Each step turns the Poincare sphere about a random axis; the three components of its rotation vector are normal
-    with standard deviation `step_rad`. Blocks of steps have their own stream, so any step can be asked for again.
+    with standard deviation `step_rad`; a step longer than `bound_rad` is cut to that length. Blocks of steps have their
+    own stream, so any step can be asked for again.
     """
 
-    def __init__(self, stream: KeyedStream, step_rad: float) -> None:
+    def __init__(self, stream: KeyedStream, step_rad: float, bound_rad: float = math.inf) -> None:
         self._stream = stream
         self._step_rad = step_rad
+        self._bound_rad = bound_rad
         self._block_starts = [np.array([1.0, 0.0, 0.0, 0.0])]
         self._block: tuple[int, NDArray[np.float64]] = (-1, np.empty((0, 4)))
 
@@ -69,6 +71,9 @@ class PolarizationDrift:
         vectors = self._stream.child(str(block)).generator().standard_normal((CHECKPOINT_STEPS, 3))
         vectors *= 0.5 * self._step_rad
         half_angles = np.linalg.norm(vectors, axis=1, keepdims=True)
+        allowed = np.minimum(half_angles, 0.5 * self._bound_rad)
+        vectors *= np.divide(allowed, half_angles, out=np.ones_like(allowed), where=half_angles > 0.0)
+        half_angles = allowed
         steps = np.concatenate((np.cos(half_angles), np.sinc(half_angles / np.pi) * vectors), axis=1)
         walked = np.concatenate((self._block_starts[block][None, :], steps))
         stride = 1

@@ -24,7 +24,7 @@ _Laws = tuple[int, int, list[ClickProcess | None]]
 """A piece's beginning and end, and the law of clicks at each input in it."""
 NO_TAGS: Tags = (np.empty(0, np.int64), np.empty(0, np.uint8))
 CHUNK_TAGS = 500_000
-CHUNK_PS = PS_PER_S
+CHUNK_PS = 100 * PS_PER_S
 IDLE_SLOT_PS = 1_000_000
 """Slot length where there are no pulses; any will do."""
 ORIGIN_SHIFT = 4

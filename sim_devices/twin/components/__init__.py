@@ -5,21 +5,27 @@ from typing import Any
 
 from sim_devices.twin.component import Component
 from sim_devices.twin.components.amplifier import Amplifier
+from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
+from sim_devices.twin.components.incoherent import Led, Transceiver
 from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
 from sim_devices.twin.components.multicore_fibre import MulticoreFibre
 from sim_devices.twin.components.optical_switch import OpticalSwitch
 from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
 from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
 from sim_devices.twin.components.polarization_synthesizer import PolarizationSynthesizer
+from sim_devices.twin.components.snspd import Snspd
 from sim_devices.twin.components.sources import CwLaser, PulsedLaser, WaveformSource
+from sim_devices.twin.components.three_state import ThreeStateDecoder
 
 COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "amplifier": Amplifier,
     "attenuator": Attenuator,
     "coupler": Coupler,
     "cw_laser": CwLaser,
+    "deployed_fibre": DeployedFibre,
     "intensity_modulator": IntensityModulator,
+    "led": Led,
     "multicore_fibre": MulticoreFibre,
     "optical_filter": OpticalFilter,
     "optical_switch": OpticalSwitch,
@@ -30,8 +36,11 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "power_sensor": PowerSensor,
     "pulsed_laser": PulsedLaser,
     "single_photon_detectors": SinglePhotonDetectors,
+    "snspd": Snspd,
     "splitter": Splitter,
+    "three_state_decoder": ThreeStateDecoder,
     "time_tagger": TimeTagger,
+    "transceiver": Transceiver,
     "waveform_source": WaveformSource,
 }
 """Type name in twin.toml -> class."""

@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval, Len
+from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Needs, Signal, optical
@@ -19,6 +20,9 @@ from sim_devices.twin.light import DARK, Light, Line, gathered_lines
 from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
+
+NEPER_DB = 10.0 / np.log(10.0)
+"""Attenuation in dB that makes a power 1/e."""
 
 PerKm = Annotated[float, Interval(ge=0, le=10)]
 
@@ -43,6 +47,10 @@ class MulticoreFibreParameters:
     drift_rad_per_sqrt_s: Annotated[float, Ge(0)] = 0.0
     """Standard deviation of each component of the rotation on the Poincare sphere after one second."""
     drift_step_s: Annotated[float, Ge(1e-3)] = 0.1
+    core_excess_db_per_km: tuple[Annotated[float, Interval(ge=-1, le=10)], ...] = ()
+    """Attenuation of each core beyond the two above; none where not given."""
+    core_coupling: tuple[Annotated[float, Interval(ge=0, le=1e3)], ...] = ()
+    """Factor for each core: neighbours i and j couple with h times the product of theirs; 1 where not given."""
 
 
 class _Path(NamedTuple):
@@ -74,21 +82,32 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         step_rad = parameters.drift_rad_per_sqrt_s * sqrt(parameters.drift_step_s)
         self._drifts = [PolarizationDrift(stream.child(name, "drift"), step_rad) for name in names]
         self.drift_step_ps = round(parameters.drift_step_s * PS_PER_S) if step_rad > 0.0 else None
+        for name in ("core_excess_db_per_km", "core_coupling"):
+            if len(getattr(parameters, name)) not in (0, self.cores):
+                raise ValueError(f"{name}: one number for each of {self.cores} cores is expected")
+        self._excess_per_km = np.array(parameters.core_excess_db_per_km or (0.0,) * self.cores) / NEPER_DB
         self._fans = np.array([db_to_ratio(-loss_db) for loss_db in parameters.fan_loss_db])
         self._raman = self._scattering(parameters.raman_efficiency_per_nm_km, to_quantum=True)
         self._rayleigh = self._scattering(parameters.rayleigh_backscatter_per_km, to_quantum=False)
 
     def _scattering(self, efficiency_per_km: float, *, to_quantum: bool) -> ScatteringMatrices:
         own = self.parameters
+        scattered = own.quantum_attenuation_per_km if to_quantum else own.classical_attenuation_per_km
         return integrate(
-            hexagonal_coupling(self.cores, own.crosstalk_per_km),
+            self._coupling(),
             own.length_km,
-            pump_per_km=own.classical_attenuation_per_km,
-            scattered_per_km=own.quantum_attenuation_per_km
-            if to_quantum
-            else own.classical_attenuation_per_km,
+            pump_per_km=own.classical_attenuation_per_km + self._excess_per_km,
+            scattered_per_km=scattered + self._excess_per_km,
             efficiency_per_km=efficiency_per_km,
         )
+
+    def _coupling(self) -> NDArray[np.float64]:
+        """The coupling matrix with each core's factor; what a core gets, its neighbours lose."""
+        factors = np.array(self.parameters.core_coupling or (1.0,) * self.cores)
+        coupled = hexagonal_coupling(self.cores, self.parameters.crosstalk_per_km)
+        coupled *= np.outer(factors, factors)
+        np.fill_diagonal(coupled, 0.0)
+        return coupled - np.diag(coupled.sum(axis=1))
 
     @property
     def delay_ps(self) -> float:
@@ -132,7 +151,8 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         own = self.parameters
         matrix = jones_of(self._drifts[path.core].rotation(step)) @ self._births[path.core]
         turned = light.rotated(matrix if path.output_end == "b" else matrix.T).delayed(self.delay_ps)
-        quantum = turned.scaled(np.exp(-own.quantum_attenuation_per_km * own.length_km))
+        per_km = own.quantum_attenuation_per_km + self._excess_per_km[path.core]
+        quantum = turned.scaled(float(np.exp(-per_km * own.length_km)))
         carriers = turned.scaled(float(self._raman.through[path.core, path.core]))
         return Light(quantum.train, carriers.lines, quantum.noise_w_per_nm, quantum.noise_band_nm)
 

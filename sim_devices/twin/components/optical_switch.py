@@ -9,6 +9,7 @@ from annotated_types import Interval
 from qdci_lab.units import db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Needs, Ports, Signal, optical, power_at
 from sim_devices.twin.light import Light
+from sim_devices.twin.polarization import jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 
@@ -22,6 +23,8 @@ class OpticalSwitchParameters:
     ingress: Ports1To
     egress: Ports1To
     insertion_loss_db: Annotated[float, Interval(ge=0, le=60)]
+    turns_polarization: bool = False
+    """Whether every change of the connections turns the polarization of each path anew, at random."""
 
 
 class OpticalSwitch(Component[OpticalSwitchParameters]):
@@ -51,8 +54,17 @@ class OpticalSwitch(Component[OpticalSwitchParameters]):
         passed: dict[str, Light] = {}
         for output in wanted:
             for ingress in self.needs(output, settings).inputs:
-                passed[output] = optical(inputs, ingress).scaled(transmission)
+                light = optical(inputs, ingress).scaled(transmission)
+                passed[output] = self._turned(light, f"{ingress}-{output}", settings)
         return passed
+
+    def _turned(self, light: Light, path: str, settings: Settings) -> Light:
+        """Assumed: a change moves the fibres of all paths a little, those that stay connected too."""
+        if not self.parameters.turns_polarization or light.is_dark:
+            return light
+        since_ps = settings.since_ps("connections")
+        stream = self.stream.child("polarization", path, str(since_ps))
+        return light.rotated(jones_of(random_rotation(stream.generator())))
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:
         """`port_power_w:<port>`: power that enters an ingress or leaves an egress."""

@@ -1,0 +1,92 @@
+"""A fibre in the ground between two towns: loss, delay, a polarization that wanders, stray light of its neighbours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+
+from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio, photon_energy_j
+from sim_devices.twin.component import OPTICAL, Component, Signal, optical
+from sim_devices.twin.light import NOISE_WAVELENGTH_M
+from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
+from sim_devices.twin.streams import KeyedStream
+from sim_devices.twin.timeline import Settings
+
+
+@dataclass(frozen=True)
+class DeployedFibreParameters:
+    """One single-mode fibre with all its splices and patch panels."""
+
+    length_km: Annotated[float, Gt(0)]
+    loss_db: Annotated[float, Interval(ge=0, le=100)]
+    """From end to end."""
+    group_index: Annotated[float, Interval(ge=1, le=2)] = 1.468
+    drift_rad_per_sqrt_s: Annotated[float, Ge(0)] = 0.0
+    """Standard deviation of each component of the rotation on the Poincare sphere after one second."""
+    drift_rad_per_s: Annotated[float, Gt(0)] = 1e3
+    """No step is faster than this."""
+    drift_step_s: Annotated[float, Ge(1e-3)] = 0.1
+    stray_photons_hz_per_nm: Annotated[float, Ge(0)] = 0.0
+    """Mean stray light at the far end, from traffic in other fibres of the cable; unpolarised."""
+    stray_spread: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    """Standard deviation of that light over its mean."""
+    stray_time_s: Annotated[float, Gt(0)] = 1800.0
+    """Time over which it changes."""
+    stray_band_nm: Annotated[float, Gt(0)] = 35.0
+
+
+class DeployedFibre(Component[DeployedFibreParameters]):
+    """Turns, delays and attenuates; a pure function of lab time, so that any instant can be asked for again.
+
+    The rotation is a random walk whose steps are bounded. Stray light goes linearly from one random level to the next,
+    each drawn from a gamma distribution.
+    """
+
+    Parameters = DeployedFibreParameters
+    inputs: Mapping[str, str] = {"in": OPTICAL}
+    outputs: Mapping[str, str] = {"out": OPTICAL}
+
+    def __init__(self, parameters: DeployedFibreParameters, stream: KeyedStream) -> None:
+        super().__init__(parameters, stream)
+        step_s = parameters.drift_step_s
+        sigma_rad = parameters.drift_rad_per_sqrt_s * sqrt(step_s)
+        bound_rad = parameters.drift_rad_per_s * step_s
+        self._drift = PolarizationDrift(stream.child("drift"), sigma_rad, bound_rad)
+        self._birefringence = jones_of(random_rotation(stream.child("birefringence").generator()))
+        fluctuates = parameters.stray_photons_hz_per_nm * parameters.stray_spread > 0.0
+        self.drift_step_ps = round(step_s * PS_PER_S) if sigma_rad > 0.0 or fluctuates else None
+
+    @property
+    def delay_ps(self) -> float:
+        """Time from end to end."""
+        own = self.parameters
+        return own.length_km * 1e3 * own.group_index / SPEED_OF_LIGHT_M_PER_S * PS_PER_S
+
+    def stray_hz_per_nm(self, step: int) -> float:
+        """Stray photons per second and nm in a drift step."""
+        own = self.parameters
+        if own.stray_spread == 0.0:
+            return own.stray_photons_hz_per_nm
+        knots, share = divmod(step * own.drift_step_s / own.stray_time_s, 1.0)
+        level = (1.0 - share) * self._level(int(knots)) + share * self._level(int(knots) + 1)
+        return own.stray_photons_hz_per_nm * level
+
+    def _level(self, knot: int) -> float:
+        shape = self.parameters.stray_spread**-2
+        return float(self.stream.child("stray", str(knot)).generator().gamma(shape)) / shape
+
+    def propagate(
+        self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
+    ) -> Mapping[str, Signal]:
+        """The light at the far end."""
+        del wanted
+        own = self.parameters
+        turn = jones_of(self._drift.rotation(settings.step)) @ self._birefringence
+        light = optical(inputs, "in").rotated(turn).delayed(self.delay_ps).scaled(db_to_ratio(-own.loss_db))
+        stray_w = self.stray_hz_per_nm(settings.step) * photon_energy_j(NOISE_WAVELENGTH_M)
+        if stray_w == 0.0:
+            return {"out": light}
+        band_nm = max(light.noise_band_nm, own.stray_band_nm)
+        return {"out": replace(light, noise_w_per_nm=light.noise_w_per_nm + stray_w, noise_band_nm=band_nm)}
