@@ -42,6 +42,13 @@ class Descent:
     restarts: int = 4
     longest_s: float = 60.0
     seed: int = 20_260
+    from_here: bool = False
+    """Begin where the squeezers stand, for light that has drifted a little, and not in the middle of their range."""
+
+    def first_angles(self, controller: Any) -> NDArray[np.float64]:
+        """Retardations to begin with, shape (4,)."""
+        present_v = controller.voltages.last if self.from_here else None
+        return np.zeros(4) if present_v is None else np.asarray(present_v) / self.volts_per_pi * math.pi
 
     def volts(self, angles_rad: NDArray[np.float64], limits_v: tuple[float, float]) -> list[float]:
         """Voltages for retardations; whole turns are taken away until they lie within the limits."""
@@ -59,7 +66,7 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     AcquisitionError if the sum stays above `good_enough` from every start.
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
-    start, cost = np.zeros(4), math.inf
+    start, cost = descent.first_angles(link.polarization_controller), math.inf
     yield from bps.mv(link.detections, descent.detections)
     yield from bps.mv(link.max_duration, descent.longest_s)
     yield from bps.mv(link.reuse_lock, 1)
