@@ -206,14 +206,15 @@ class _Campaign:
         yield from self._note("synchronisation", core, began_s)
         if self.align:
             began_s = yield from self._lab_time()
-            yield from align_polarization(link, _descent(link))
+            yield from align_polarization(link, _rough_descent(link))
+            yield from align_polarization(link, _fine_descent(link))
             yield from self._note("alignment", core, began_s)
 
     def _follow(self, core: int) -> MsgGenerator[None]:
         """Align again from where the polarization controller stands."""
         began_s = yield from self._lab_time()
         try:
-            yield from align_polarization(self.link, _descent(self.link, from_here=True))
+            yield from align_polarization(self.link, _fine_descent(self.link))
         except FailedStatus as failure:
             if not isinstance(failure.__cause__, SynchronisationError):
                 raise
@@ -252,11 +253,19 @@ def light_up(link: Any) -> MsgGenerator[None]:
     yield from bps.mv(link.voa.shutter_open, 1)
 
 
-def _descent(link: Any, *, from_here: bool = False) -> Descent:
-    """Short acquisitions: a few thousand detections turn a squeezer to a fiftieth of a radian."""
+def _rough_descent(link: Any) -> Descent:
+    """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
     return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=4000.0, tolerance=0.03, good_enough=0.1,
-        iterations=40, longest_s=60.0, from_here=from_here,
+        volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05, good_enough=0.1,
+        iterations=40, longest_s=60.0,
+    )  # fmt: skip
+
+
+def _fine_descent(link: Any) -> Descent:
+    """From near by to a hundredth of a radian, which costs less than 1e-4 of error."""
+    return Descent(
+        volts_per_pi=link.receiver.volts_per_pi, detections=20_000.0, tolerance=0.02, good_enough=0.1,
+        iterations=4, longest_s=60.0, from_here=True,
     )  # fmt: skip
 
 
