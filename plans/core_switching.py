@@ -92,6 +92,11 @@ class _Campaign:
     unmeasured_s: float = 0.0
     """Lab time that a dry run would have taken."""
 
+    @property
+    def noise(self) -> tuple[Any, ...]:
+        """The noise source and its meter, where there are any."""
+        return tuple(part for part in (self.link.noise_source, self.link.power_meter) if part is not None)
+
     def check(self) -> None:
         """LimitError or ValueError for an argument that cannot be carried out; nothing has moved yet."""
         if not self.cores or not self.currents_ma:
@@ -102,7 +107,10 @@ class _Campaign:
         for core in self.cores:
             link.core.check_value(core)
         for current_ma in self.currents_ma:
-            link.noise_source.current.check_value(current_ma / 1e3)
+            if link.noise_source is not None:
+                link.noise_source.current.check_value(current_ma / 1e3)
+            elif current_ma:
+                raise ValueError(f"currents_ma: {current_ma:g} mA, but this bench has no noise source")
         link.detections.check_value(self.block_detections)
         link.max_duration.check_value(self.max_block_s)
 
@@ -123,9 +131,10 @@ class _Campaign:
     def _step(self, core: int, current_ma: float) -> MsgGenerator[None]:
         """All blocks at one current, each an event; then their summary."""
         link, summary = self.link, self.summary
-        yield from bps.mv(link.noise_source.current, current_ma / 1e3)
-        yield from bps.mv(link.noise_source.emission, int(current_ma > 0.0))
-        yield from trigger_in_turn([link.noise_source, link.power_meter])
+        if self.noise:
+            yield from bps.mv(link.noise_source.current, current_ma / 1e3)
+            yield from bps.mv(link.noise_source.emission, int(current_ma > 0.0))
+        yield from trigger_in_turn(self.noise)
         if self.align and current_ma != self.currents_ma[0]:
             yield from self._follow(core)
         summary.begin(core, current_ma)
@@ -136,9 +145,7 @@ class _Campaign:
             if (yield from self._is_over()):
                 break
         summary.end()
-        yield from read_together(
-            [summary, link.noise_source, link.power_meter, link.switch], stream="primary"
-        )
+        yield from read_together([summary, link.switch, *self.noise], stream="primary")
 
     def _full_block(self, core: int) -> MsgGenerator[dict[str, Any]]:
         """One block; dropped and taken again after a pause of the detectors, followed by alignment if it is bad."""
@@ -192,7 +199,7 @@ class _Campaign:
 
     def _swap(self, core: int) -> MsgGenerator[None]:
         """The diode off, quantum channel and Ethernet to each other's core, and the link made ready."""
-        yield from bps.mv(self.link.noise_source.emission, 0)
+        yield from noise_off(self.link)
         yield from bps.mv(self.link.core, core)
         yield from self._initialise(core)
 
@@ -244,13 +251,19 @@ class _Campaign:
 def light_up(link: Any) -> MsgGenerator[None]:
     """Quantum light on and detectors biased; the noise source is dark."""
     drive = link.detector_drive
-    yield from bps.mv(link.noise_source.emission, 0)
+    yield from noise_off(link)
     yield from bps.mv(link.detectors.trigger_levels, drive.trigger_levels_mv)
     yield from bps.mv(link.detectors.bias_currents, drive.bias_currents_ua)
     yield from bps.mv(link.detectors.enabled, 1)
     yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
     yield from bps.mv(link.awg, link.waveforms())
     yield from bps.mv(link.voa.shutter_open, 1)
+
+
+def noise_off(link: Any) -> MsgGenerator[None]:
+    """The noise source dark, where there is one."""
+    if link.noise_source is not None:
+        yield from bps.mv(link.noise_source.emission, 0)
 
 
 def _rough_descent(link: Any) -> Descent:
@@ -302,7 +315,6 @@ REPORT = Report(
         "key_bits": "step_key_bits",
         "duration_s": "step_duration",
         "lab_time_s": "step_lab_time",
-        "noise_power_dbm": "noise_power_meter_power",
     },
     draw=_draw,
 )

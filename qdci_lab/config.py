@@ -260,8 +260,9 @@ def _link(lab: LabFile, mistakes: list[Mistake]) -> LinkSpec | None:
     if driver is None:
         return None
     parts = tuple(getattr(driver, "PARTS", ()))
+    known = (*parts, *getattr(driver, "OPTIONAL_PARTS", ()))
     for part in lab.link.devices:
-        _is_known("lab.toml", "link.devices", part, parts, mistakes)
+        _is_known("lab.toml", "link.devices", part, known, mistakes)
     mistakes += [
         Mistake("lab.toml", f"link.devices.{part}", "is missing")
         for part in parts

@@ -63,8 +63,10 @@ class ThreeStateBb84Link(Results):
 
     MODEL = "three-state BB84 link"
     PARTS: ClassVar[tuple[str, ...]] = (
-        "awg", "voa", "switch", "polarization_controller", "detectors", "tagger", "noise_source", "power_meter",
+        "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
     )  # fmt: skip
+    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("noise_source", "power_meter")
+    """Only where light is fed into other cores; None on a bench without."""
 
     detections = _soft("wanted_detections", "count", (1.0, 1e12))
     max_duration = _soft("longest_s", "s", (1e-3, 1e7))
@@ -113,13 +115,14 @@ class ThreeStateBb84Link(Results):
         self.routing = routing
         self.code = protocol.code()
         self.settings = analysis_settings(self.code, protocol, receiver, transmitter.repetition_rate_hz)
-        self.parts = tuple(devices[part] for part in self.PARTS)
+        used = [*self.PARTS, *(part for part in self.OPTIONAL_PARTS if part in devices)]
+        self.parts = tuple(devices[part] for part in used)
         self.wanted_detections = 1e5
         self.longest_s = 3600.0
         self.reuses_lock = False
         self._lock_in_use: Synchronisation | None = None
-        for part in self.PARTS:
-            setattr(self, part, devices[part])
+        for part in (*self.PARTS, *self.OPTIONAL_PARTS):
+            setattr(self, part, devices.get(part))
         super().__init__("", name=name, **kwargs)
 
     @property
