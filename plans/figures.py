@@ -35,6 +35,25 @@ def origin(start: Mapping[str, Any]) -> str:
     return f"{words.get(source, source)} · testbed {start.get('testbed', '?')}{seed}"
 
 
+def new_figure(
+    run: Run, title: str, *, rows: int = 1, remark: str = "", share_x: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its title, and above the first of its axes where the data come from."""
+    figure = Figure(figsize=SIZE_IN, dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0])
+    figure.suptitle(title, fontsize=12)
+    axes[0].set_title(" · ".join([origin(run.start), *([remark] if remark else [])]), fontsize=9, color=PUBLISHED)
+    for each in axes:
+        each.grid(alpha=0.25)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, the same bytes for the same figure."""
+    figure.savefig(path, metadata={"Software": None, "Creation Time": None})
+
+
 def draw_key_rate(
     run: Run,
     path: Path,
@@ -42,7 +61,8 @@ def draw_key_rate(
     x_key: str,
     x_label: str,
     title: str,
-    published: Published,
+    published: Published = (),
+    published_qber: tuple[str, float] | None = None,
     block: float | None = None,
 ) -> None:
     """Key rate above, error rates below, against one quantity; published levels are drawn across and named.
@@ -64,7 +84,7 @@ def draw_key_rate(
         above.plot(columns[x_key], projected / 1e3, "o", mfc="none", color=MEASURED, ms=6, label=label)
     above.set_ylim(0, 1.08 * above.get_ylim()[1])
     above.legend(fontsize=8, loc="lower left")
-    _draw_errors(below, columns, x_key)
+    _draw_errors(below, columns, x_key, published_qber)
     below.set_xlabel(x_label)
     n_z = float(np.median(columns["link_n_z"]))
     figure.suptitle(title, fontsize=12)
@@ -95,6 +115,8 @@ def _draw_rates(axes: Axes, columns: Mapping[str, Any], x_key: str) -> None:
         ("link_skr_rusca_2018", "one decoy (Rusca 2018)", MEASURED, "o"),
         ("link_skr_wiesemann_2024", "corrected proof (Wiesemann 2024)", WIESEMANN, "s"),
     ):
+        if key not in columns:  # a protocol that this proof is not for
+            continue
         error = columns[f"{key}_error"] / 1e3
         axes.errorbar(
             columns[x_key],
@@ -123,7 +145,9 @@ def _draw_published(axes: Axes, published: Published) -> None:
         )  # fmt: skip
 
 
-def _draw_errors(axes: Axes, columns: Mapping[str, Any], x_key: str) -> None:
+def _draw_errors(
+    axes: Axes, columns: Mapping[str, Any], x_key: str, published: tuple[str, float] | None
+) -> None:
     x = columns[x_key]
     for basis, color, marker in (("z", QBER_Z, "o"), ("x", QBER_X, "s")):
         rate = columns[f"link_qber_{basis}"]
@@ -133,11 +157,13 @@ def _draw_errors(axes: Axes, columns: Mapping[str, Any], x_key: str) -> None:
             x, 100 * rate, np.maximum(spread, 0.0), label=f"QBER {basis.upper()} (95 % interval)",
             color=color, marker=marker, ms=4, lw=1, capsize=2,
         )  # fmt: skip
-    axes.axhline(1.27, color=PUBLISHED, lw=0.9, ls="--")
-    axes.annotate(
-        "Ji et al.: 1.27 %", (0.99, 1.27), xycoords=("axes fraction", "data"), xytext=(0, -10), ha="right",
-        textcoords="offset points", fontsize=8, color=PUBLISHED,
-    )  # fmt: skip
+    if published is not None:
+        label, qber = published
+        axes.axhline(100 * qber, color=PUBLISHED, lw=0.9, ls="--")
+        axes.annotate(
+            label, (0.99, 100 * qber), xycoords=("axes fraction", "data"), xytext=(0, -10), ha="right",
+            textcoords="offset points", fontsize=8, color=PUBLISHED,
+        )  # fmt: skip
     axes.set_ylabel("QBER (%)")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, loc="upper left")

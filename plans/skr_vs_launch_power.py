@@ -16,7 +16,7 @@ from bluesky.utils import MsgGenerator
 from plans.figures import draw_key_rate
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
-from plans.stubs import read_together, trigger_in_turn
+from plans.quantum_link import check_acquisition, classical_light_on, link_up, measure_link, moved_by_link
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
@@ -39,7 +39,8 @@ def skr_vs_launch_power(
 
     `launch_powers_dbm` is the power into each classical core, closed on the power meter's tap to 0.05 dB; `core` the
     fibre core of the quantum signal; `max_duration_s` bounds the acquisition of a point, in lab time. With `keep_tags`
-    the time tags go to the file. LimitError, before anything moves, for what an instrument cannot do.
+    the time tags go to the file. LimitError, before anything moves, for what an instrument cannot do. Any link with a
+    `launch_power` will do, of whatever protocol; published values are drawn for the testbed they belong to.
     """
     powers = [float(power) for power in launch_powers_dbm]
     _check(link, powers, detections, core, max_duration_s)
@@ -64,26 +65,7 @@ def skr_vs_launch_power(
         yield from classical_light_on(link)
         yield from sweep(powers, lambda power: measure_at(link, power, detections, max_duration_s, keep_tags))
 
-    return (yield from experiment(measure(), link.parts, metadata))
-
-
-def link_up(link: Any, core: int) -> MsgGenerator[None]:
-    """Quantum light on: the code in the generator, the core in the switch, the mean photon number at the input."""
-    yield from bps.mv(link.launch_voa.shutter_open, 0)
-    yield from bps.mv(link.switch.connections, link.connections(core))
-    yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
-    yield from bps.mv(link.awg, link.waveforms())
-    yield from bps.mv(link.voa.shutter_open, 1)
-
-
-def classical_light_on(link: Any) -> MsgGenerator[None]:
-    """Classical light on, at the strongest attenuation; the launch power is set afterwards."""
-    low_db, high_db = link.launch_voa.attenuation.limits
-    yield from bps.mv(link.launch_voa.attenuation, max(low_db, high_db))
-    yield from bps.mv(link.laser.emission, 1)
-    yield from bps.mv(link.amplifier.output_power_setpoint, link.classical.amplifier_power_dbm)
-    yield from bps.mv(link.amplifier.emission, 1)
-    yield from bps.mv(link.launch_voa.shutter_open, 1)
+    return (yield from experiment(measure(), link.parts, metadata, moved=moved_by_link(link)))
 
 
 def measure_at(
@@ -91,15 +73,7 @@ def measure_at(
 ) -> MsgGenerator[None]:
     """One point: launch power closed on the tap, then one acquisition and every device's settings in one event."""
     yield from bps.mv(link.launch_power, power_dbm)
-    yield from bps.mv(link.detections, detections)
-    yield from bps.mv(link.max_duration, max_duration_s)
-    yield from bps.mv(link.keep_tags, int(keep_tags))
-    yield from trigger_in_turn([part for part in link.parts if part is not link.tagger])
-    yield from trigger_in_turn([link])
-    yield from read_together(link.everything, stream="primary")
-    yield from bps.mv(link.keep_tags, 0)
-    if keep_tags:
-        yield from bps.collect(link.tagger.tags, name="tags")
+    yield from measure_link(link, detections, max_duration_s, keep_tags=keep_tags)
 
 
 def _check(
@@ -110,28 +84,34 @@ def _check(
         raise ValueError("launch_powers_dbm: give at least one launch power")
     for power_dbm in powers_dbm:
         link.launch_power.check_value(power_dbm)
-    link.detections.check_value(detections)
-    link.check_core(core)
-    link.max_duration.check_value(max_duration_s)
+    check_acquisition(link, detections, core, max_duration_s)
 
 
 PUBLISHED_BLOCK = 1e8  # detections in the key basis a point (section 4.1)
 # What the paper prints (sections 2.5 and 3): label, key rate and its spread in b/s.
-PUBLISHED = (
-    ("Ji et al.: 229.2 ± 8.2 kb/s", 229.2e3, 8.2e3),
-    ("Ji et al., launch power above 10 dBm: 167.9 ± 7.6 kb/s", 167.9e3, 7.6e3),
-)
+PUBLISHED = {
+    "ji_mcf": (
+        ("Ji et al.: 229.2 ± 8.2 kb/s", 229.2e3, 8.2e3),
+        ("Ji et al., launch power above 10 dBm: 167.9 ± 7.6 kb/s", 167.9e3, 7.6e3),
+    )
+}
+
+
+PUBLISHED_QBER = {"ji_mcf": ("Ji et al.: 1.27 %", 0.0127)}
 
 
 def _draw(run: Run, path: Path) -> None:
+    testbed = str(run.start.get("testbed", ""))
+    source = " (Ji et al., Fig. 5(a))" if testbed in PUBLISHED else ""
     draw_key_rate(
         run,
         path,
         x_key="link_launch_power",
         x_label="launch power into each classical core (dBm)",
-        title="Secret key rate and QBER against launch power (Ji et al., Fig. 5(a))",
-        published=PUBLISHED,
-        block=PUBLISHED_BLOCK,
+        title=f"Secret key rate and QBER against launch power{source}",
+        published=PUBLISHED.get(testbed, ()),
+        published_qber=PUBLISHED_QBER.get(testbed),
+        block=PUBLISHED_BLOCK if testbed in PUBLISHED else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Short pieces that experiments are made of."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -25,3 +26,45 @@ def read_together(devices: Sequence[Any], *, stream: str) -> MsgGenerator[dict[s
         data.update((yield from bps.read(device)) or {})
     yield from bps.save()
     return data
+
+
+class Findings:
+    """Numbers that a plan has found, as a device that can be read; event keys are `name_key`.
+
+    One object serves all events of a stream, as bluesky wants it.
+    """
+
+    parent = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._values: Mapping[str, tuple[float, str]] = {}
+        self._found_s = time.time()
+
+    def record(self, *beside: Any, stream: str = "primary", **values: tuple[float, str]) -> MsgGenerator[None]:
+        """One event of numbers, each as (value, unit), with what devices `beside` have measured last."""
+        self._values, self._found_s = values, time.time()
+        yield from read_together([self, *beside], stream=stream)
+
+    def read(self) -> dict[str, Any]:
+        """The numbers, with the time at which they were found."""
+        return {
+            f"{self.name}_{key}": {"value": float(value), "timestamp": self._found_s}
+            for key, (value, _) in self._values.items()
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Type and unit of each."""
+        return {
+            f"{self.name}_{key}": {"source": "plan", "dtype": "number", "shape": [], "units": unit}
+            for key, (_, unit) in self._values.items()
+        }
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+

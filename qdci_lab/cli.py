@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help=ASSIGNMENT_HELP,
     )
+    run.add_argument(
+        "--dry", action="store_true", help="only check every setting, and estimate how long it will take"
+    )
     _output(run, None)
     run.set_defaults(command=_run)
 
@@ -175,6 +178,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     arguments = _assignments(options.set)
     if options.detections is not None:
         arguments["detections"] = options.detections
+    if options.dry:
+        return _rehearse(options, arguments, console)
     outcome = run_experiment(
         options.testbed, options.plan, arguments,
         addresses=_addresses(options), directory=options.out or DATA, console=console, seed=options.seed,
@@ -187,7 +192,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 def _resume(options: argparse.Namespace, console: Console) -> int:
     from qdci_lab.experiment import resume_experiment
 
-    given = {"plan": options.plan, "--set": options.set, "--detections": options.detections}
+    given = {
+        "plan": options.plan,
+        "--set": options.set,
+        "--detections": options.detections,
+        "--dry": options.dry,
+    }
     mistakes = [
         Mistake(
             "command line",
@@ -205,6 +215,18 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     )  # fmt: skip
     if options.json:
         print(json.dumps(outcome.to_dict()))
+    return 0
+
+
+def _rehearse(options: argparse.Namespace, arguments: dict[str, Any], console: Console) -> int:
+    from qdci_lab.experiment import rehearse_experiment
+
+    rehearsal = rehearse_experiment(
+        options.testbed, options.plan, arguments,
+        addresses=_addresses(options), console=console, seed=options.seed,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps({"points": rehearsal.points, "lab_time_s": rehearsal.lab_time_s}))
     return 0
 
 

@@ -23,6 +23,7 @@ from qdci_lab.record.parts import RESUMES, JoinedRun, complete_points, link_to, 
 from qdci_lab.record.recorder import Recorder
 from qdci_lab.record.recovery import recover
 from qdci_lab.record.replay import Run
+from qdci_lab.rehearsal import Rehearsal, rehearse
 from qdci_lab.report import Report, report_of
 from qdci_lab.session import Session, find_plans, open_session, quiet_bluesky
 from qdci_lab.sim_process import find_bench
@@ -101,6 +102,27 @@ def resume_experiment(
         folder, start["plan_name"], start["plan_args"], addresses=addresses or _address_file(start),
         directory=directory or file.parent, console=console, seed=seed, continues=run,
     )  # fmt: skip
+
+
+def rehearse_experiment(
+    folder: Path,
+    plan_name: str,
+    arguments: Mapping[str, Any],
+    *,
+    addresses: str,
+    console: Console,
+    seed: int | None = None,
+) -> Rehearsal:
+    """Connect, and go through a plan without touching anything; LimitError for a value that cannot be set."""
+    plan, options = plan_and_options(plan_name, arguments)
+    session = open_session(folder, addresses=addresses, seed=seed)
+    try:
+        session.connect()
+        rehearsal = rehearse(plan(session.link, **options))
+    finally:
+        session.close()
+    console.print(f"{plan_name}: {rehearsal}. Nothing was moved.", highlight=False, soft_wrap=True)
+    return rehearsal
 
 
 def record_wires(
@@ -201,6 +223,7 @@ def _measure(session: Session, plan: Callable[[], Any], report: Report, console:
     bar = RunProgress(console)
     with bar.progress:
         session.connect()
+        bar.progress.console.print(f"rehearsed: {rehearse(plan())}", highlight=False, soft_wrap=True)
         engine, recorder = session.run_engine()
         for line in session.recovered:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -285,6 +308,8 @@ def _outcome(file: Path, report: Report, console: Console) -> Outcome:
     figure = file.with_suffix(".png")
     report.draw(run, figure)
     console.print(table_of(report.columns, rows, title=_title(run)))
+    if report.conclude is not None and rows:
+        console.print(report.conclude(rows), soft_wrap=True, highlight=False, markup=False)
     console.print(f"file    {file}\nfigure  {figure}", soft_wrap=True, highlight=False)
     return Outcome(file, figure, report.plain_points(rows))
 

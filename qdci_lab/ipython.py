@@ -7,10 +7,10 @@ import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 from bluesky.callbacks.best_effort import BestEffortCallback
-from bluesky.preprocessors import SupplementalData
 from bluesky.utils import ProgressBarManager
 
 from qdci_lab.record.catalogue import Catalogue
+from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import PersistentMetadata, Session, find_plans, open_session
 
 METADATA_FILE = "metadata.json"
@@ -24,13 +24,9 @@ def prompt_namespace(session: Session) -> dict[str, Any]:
     callback.disable_plots()  # drawing takes longer than a point; the figure comes from the file
     engine.subscribe(callback)
     engine.waiting_hook = ProgressBarManager()
-    supplement = SupplementalData(
-        baseline=[device for device in session.devices.values() if device.is_measured]
-    )
-    engine.preprocessors.append(supplement)
     return {
-        "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": supplement, "recorder": recorder,
-        "bp": bp, "bps": bps, "bpp": bpp, "session": session,
+        "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": session.baseline, "recorder": recorder,
+        "bp": bp, "bps": bps, "bpp": bpp, "session": session, "rehearse": rehearse,
         **session.namespace(), **find_plans(),
     }  # fmt: skip
 

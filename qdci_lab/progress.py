@@ -18,6 +18,8 @@ from rich.table import Table
 from qdci_lab.record.parts import SWEEP
 from qdci_lab.signals import TaskStatus
 
+BASELINE = "baseline"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -30,7 +32,9 @@ class Column:
     error_key: str | None = None
 
     def text(self, data: Mapping[str, Any]) -> str:
-        """The cell for one event's data."""
+        """The cell for one event's data; empty where the event has no such number."""
+        if self.key not in data:
+            return ""
         value = self.format.format(float(data[self.key]) * self.factor)
         if self.error_key is None:
             return value
@@ -119,7 +123,7 @@ class RunProgress:
             return
         if stream == SWEEP:
             return
-        if not self._started and self._points:
+        if not self._started and self._points and stream != BASELINE:
             # The remaining time is estimated from the points alone, so the clock starts with what precedes them.
             self.progress.reset(self._task, total=self._points, description=stream)
         self.progress.update(self._task, description=f"{stream} {number}")

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qdci_lab.analysis.bb84 import Bb84Settings, analyse
+from qdci_lab.analysis.synchronisation import Synchronisation
 from qdci_lab.errors import RecordError
 from qdci_lab.record.replay import Run
 from qdci_lab.units import seconds_to_ps
@@ -53,8 +54,23 @@ def _points(run: Run, settings: Bb84Settings) -> Iterator[tuple[int, dict[str, A
         if first < 0:
             raise RecordError(f"{run.path.name}: the time tags of point {event['seq_num']} were not kept")
         blocks = run.tags(first, count)
-        result = analyse(blocks, settings, seconds_to_ps(float(data[f"{LINK}_duration"])))
+        duration_ps = seconds_to_ps(float(data[f"{LINK}_duration"]))
+        result = analyse(blocks, _as_then(settings, data), duration_ps, _lock_given(data))
         yield event["seq_num"], result.to_dict(), data
+
+
+def _as_then(settings: Bb84Settings, data: Mapping[str, Any]) -> Bb84Settings:
+    """The settings with the gate that this point was measured with."""
+    key = f"{LINK}_gate_width"
+    if key not in data:
+        return settings
+    return replace(settings, receiver=replace(settings.receiver, gate_width_ps=float(data[key]) or None))
+
+
+def _lock_given(data: Mapping[str, Any]) -> Synchronisation | None:
+    """The lock that the acquisition was given to start with; None if it searched for one."""
+    text = str(data.get(f"{LINK}_lock_given", ""))
+    return Synchronisation.from_dict(json.loads(text)) if text else None
 
 
 def _same(recorded: Any, recomputed: Any) -> bool:

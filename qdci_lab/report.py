@@ -15,16 +15,18 @@ from qdci_lab.record.replay import Run
 class Report:
     """Belongs to a plan: its module's `REPORT`.
 
-    `points` maps the names of plain numbers to event keys; `draw` makes the figure of a run and saves it.
+    `points` maps the names of plain numbers to event keys; `draw` makes the figure of a run and saves it; `conclude`
+    says in words what the points come to, for example what to write into the configuration.
     """
 
     columns: tuple[Column, ...]
     points: Mapping[str, str]
     draw: Callable[[Run, Path], None]
+    conclude: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
 
     def plain_points(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-        """The points as numbers by name."""
-        return [{name: _plain(row[key]) for name, key in self.points.items()} for row in rows]
+        """The points as numbers by name, those that each event has."""
+        return [{name: _plain(row[key]) for name, key in self.points.items() if key in row} for row in rows]
 
 
 def report_of(plan_name: str) -> Report:

@@ -1,9 +1,10 @@
-"""The safe state of many devices as one thing that a plan can set."""
+"""The safe state of many devices, and where they stood before, each as one thing that a plan can set."""
 
 import functools
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ophyd.status import Status
 
@@ -23,22 +24,44 @@ class SafeState:
 
     def set(self, _safe: bool) -> Status:
         """Bring every device into its safe state; the status succeeds when each has arrived or failed."""
-        combined = Status(obj=self)
-        waiting = {device.name for device in self._devices}
-        lock = threading.Lock()
+        actions = {device.label: device.make_safe for device in self._devices}
+        return _all_of(self, actions, "%s could not be brought into its safe state: %s")
 
-        def arrived(device: LabDevice, status: Status) -> None:
-            error = status.exception(timeout=0)
-            if error is not None:
-                LOG.error("%s could not be brought into its safe state: %s", device.label, error)
-            with lock:
-                waiting.discard(device.name)
-                last = not waiting
-            if last:
-                combined.set_finished()
 
-        for device in self._devices:
-            device.make_safe().add_callback(functools.partial(arrived, device))
-        if not self._devices:
+class FormerPositions:
+    """Where signals stood when this was made; setting it brings back those that have moved, and logs what fails."""
+
+    name = "former_positions"
+    parent = None
+
+    def __init__(self, signals: Sequence[Any]) -> None:
+        self._former = [(signal, signal.last) for signal in signals]
+
+    def set(self, _back: bool) -> Status:
+        """Bring back what has moved; the status succeeds when each signal has arrived or failed."""
+        moved = {signal.name: (signal, value) for signal, value in self._former if signal.last != value}
+        actions = {name: functools.partial(signal.set, value) for name, (signal, value) in moved.items()}
+        return _all_of(self, actions, "%s could not be brought back to where it was: %s")
+
+
+def _all_of(owner: object, actions: dict[str, Callable[[], Status]], complaint: str) -> Status:
+    """A status that succeeds when every action has ended; the complaint about each failure goes to the log."""
+    combined = Status(obj=owner)
+    waiting = set(actions)
+    lock = threading.Lock()
+
+    def arrived(name: str, status: Status) -> None:
+        error = status.exception(timeout=0)
+        if error is not None:
+            LOG.error(complaint, name, error)
+        with lock:
+            waiting.discard(name)
+            last = not waiting
+        if last:
             combined.set_finished()
-        return combined
+
+    for name, action in actions.items():
+        action().add_callback(functools.partial(arrived, name))
+    if not actions:
+        combined.set_finished()
+    return combined

@@ -20,6 +20,7 @@ from bluesky.utils import Msg, MsgGenerator
 
 import qdci_lab
 from qdci_lab.addresses import REPLAY, address_kind
+from qdci_lab.baseline import Baseline
 from qdci_lab.clock import Clock, LabClock, WallClock
 from qdci_lab.config import SIMULATED, Testbed, load_testbed, resolve
 from qdci_lab.connection import Connection
@@ -58,6 +59,7 @@ class Session:
     recovered: Sequence[str] = ()
     """A line for each run that was found left behind in the folder, and what came of its recovery."""
     recorders: list[Recorder] = field(default_factory=list)
+    baseline: Baseline = field(default_factory=Baseline)
 
     @property
     def source(self) -> str:
@@ -103,11 +105,14 @@ class Session:
     def run_engine(self) -> tuple[Any, Recorder]:
         """A RunEngine whose first subscriber records, whose sleeps pass on the bench's own clock.
 
-        Runs that a crash left behind in the folder are recovered first.
+        Runs that a crash left behind in the folder are recovered first. Every run begins and ends with readings of the
+        devices that are connected.
         """
         self.recovered = recover_folder(self.directory)
         engine = RunEngine({})
         engine.preprocessors.append(self.with_metadata)
+        self.baseline = Baseline(baseline=[device for device in self.devices.values() if device.is_measured])
+        engine.preprocessors.append(self.baseline)
         engine.register_command("sleep", self._sleep)
         recorder = Recorder(self.directory)
         engine.subscribe(recorder)

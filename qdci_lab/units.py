@@ -40,3 +40,11 @@ def ps_to_seconds(picoseconds: int) -> float:
 def photon_energy_j(wavelength_m: float) -> float:
     """Energy of one photon in joule, h c / lambda."""
     return PLANCK_J_S * SPEED_OF_LIGHT_M_PER_S / wavelength_m
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the unit a person would say: `12 s`, `3.4 min`, `1.5 h`, `10.0 d`."""
+    for unit, length_s in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= length_s:
+            return f"{seconds / length_s:.1f} {unit}"
+    return f"{seconds:.3g} s"

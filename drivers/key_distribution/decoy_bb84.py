@@ -6,15 +6,18 @@ code that Alice sends; how, is in `qdci_lab.analysis`.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ophyd.device import create_device_from_components
 from ophyd.utils import LimitError
 
 from drivers.awg.waveforms import Waveforms
+from drivers.key_distribution.arrival_times import ArrivalTimes
 from drivers.key_distribution.link_settings import (
     ClassicalLight,
+    Probe,
     Protocol,
     ReceiverWiring,
     Routing,
@@ -23,6 +26,7 @@ from drivers.key_distribution.link_settings import (
 from drivers.key_distribution.transmitter import Transmitter
 from qdci_lab.analysis.bb84 import Bb84Analysis
 from qdci_lab.analysis.bb84_result import UNITS, Bb84Result
+from qdci_lab.analysis.code import SymbolCode
 from qdci_lab.analysis.synchronisation import Synchronisation
 from qdci_lab.device import LabDevice
 from qdci_lab.errors import AcquisitionError
@@ -68,6 +72,7 @@ class DecoyBb84Link(Results):
         "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
         "laser", "amplifier", "launch_voa", "power_meter",
     )  # fmt: skip
+    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("probe_laser", "probe_voa", "probe_power_meter")
 
     detections = _soft("wanted_detections", "count", (1.0, 1e12))
     max_duration = _soft("longest_s", "s", (1e-3, 1e7))
@@ -88,6 +93,15 @@ class DecoyBb84Link(Results):
         resolution=LAUNCH_POWER_STEP_DB,
         kind="hinted",
     )
+    gate_width = controlled(
+        lambda device: device.settings.receiver.gate_width_ps or 0.0,
+        lambda device, value: device.choose_gate_width(value),
+        "ps",
+        precision=0,
+        limits=lambda device: (0.0, device.settings.period_ps),
+        resolution=0.0,
+    )
+    lock_given = measured(None, None)
     lab_time = measured(None, "s", precision=6)
     first_tag = measured(None, "1", precision=0)
     tag_count = measured(None, "count", precision=0)
@@ -104,6 +118,8 @@ class DecoyBb84Link(Results):
         receiver: ReceiverWiring,
         classical: ClassicalLight,
         routing: Routing,
+        probe: Probe | None = None,
+        expected_sifted_rate_hz: float = 5e5,
         **kwargs: Any,
     ) -> None:
         self.transmitter = transmitter
@@ -111,16 +127,29 @@ class DecoyBb84Link(Results):
         self.receiver = receiver
         self.classical = classical
         self.routing = routing
+        self.probe = probe
+        self.expected_sifted_rate_hz = expected_sifted_rate_hz
         self.code = protocol.code()
         self.settings = analysis_settings(self.code, protocol, receiver, transmitter.repetition_rate_hz)
-        self.parts = tuple(devices[part] for part in self.PARTS)
+        present = (*self.PARTS, *(part for part in self.OPTIONAL_PARTS if part in devices))
+        self.parts = tuple(devices[part] for part in present)
+        self.probe_laser = self.probe_voa = self.probe_power_meter = None
         self.wanted_detections = 1e6
         self.longest_s = 3600.0
         self.reuses_lock = False
         self._lock_in_use: Synchronisation | None = None
-        for part in self.PARTS:
+        for part in present:
             setattr(self, part, devices[part])
         super().__init__("", name=name, **kwargs)
+        self.arrivals = ArrivalTimes(
+            name=f"{name}_arrivals", label=f"arrivals at {self.tagger.label}", tagger=self.tagger,
+            settings=self.settings,
+        )  # fmt: skip
+
+    def connect(self) -> None:
+        """Read every quantity of the link and of its arrival times once."""
+        super().connect()
+        self.arrivals.connect()
 
     @property
     def everything(self) -> tuple[Any, ...]:
@@ -137,11 +166,11 @@ class DecoyBb84Link(Results):
         """What the launch power may be set to."""
         return (self.classical.launch_power_min_dbm, self.classical.launch_power_max_dbm)
 
-    def waveforms(self) -> Waveforms:
-        """What Alice's generator must play to send the code."""
+    def waveforms(self, code: SymbolCode | None = None) -> Waveforms:
+        """What Alice's generator must play to send the link's code, or another one."""
         drives = self.transmitter.drives
         return Waveforms(
-            samples=self.transmitter.sample_codes(self.code),
+            samples=self.transmitter.sample_codes(self.code if code is None else code),
             sample_rate_hz=self.transmitter.sample_rate_hz,
             amplitudes_v={output: drive.amplitude_v for output, drive in drives.items()},
             offsets_v={output: drive.offset_v for output, drive in drives.items()},
@@ -153,13 +182,41 @@ class DecoyBb84Link(Results):
         if not 1 <= core <= cores:
             raise LimitError(f"{self.switch.label}: core {core} is outside the bounds of 1 to {cores}")
 
-    def connections(self, core: int) -> Any:
-        """The optical switch's connections with the link on a core (LimitError)."""
+    def check_probe(self) -> Probe:
+        """The ports of the probe; LimitError for a testbed without one."""
+        if self.probe is None or None in (self.probe_laser, self.probe_voa, self.probe_power_meter):
+            raise LimitError(
+                f"{self.label}: the testbed has no probe laser, attenuator and power meter at its switch "
+                f"(in lab.toml: [link.probe] and {', '.join(self.OPTIONAL_PARTS)} of [link.devices])"
+            )
+        return self.probe
+
+    def connections(self, core: int, *, detour: bool = False) -> Any:
+        """The optical switch's connections with the link on a core (LimitError), by a detour through the probe VOA."""
         self.check_core(core)
+        into, (out, receiver) = self.routing.routes(core)
+        if not detour:
+            return self.routed([into, (out, receiver)])
+        probe = self.check_probe()
+        return self.routed([into, (out, probe.voa_input_port), (probe.voa_output_port, receiver)])
+
+    def routed(self, routes: Sequence[tuple[int, int]]) -> Any:
+        """The optical switch's connections as last known with these (ingress, egress) made; others stay."""
         value = self.switch.connections.last
-        for ingress, egress in self.routing.routes(core):
+        for ingress, egress in routes:
             value = self.switch.with_route(ingress, egress, connections=value)
         return value
+
+    def choose_gate_width(self, width_ps: float) -> None:
+        """Accept clicks within this width about the pulses' arrival; 0 accepts the whole period."""
+        receiver = replace(self.settings.receiver, gate_width_ps=width_ps or None)
+        self.settings = replace(self.settings, receiver=receiver)
+
+    def expected_s(self, planned: Mapping[str, Any]) -> float:
+        """How long an acquisition will take in lab time: by the rate that the configuration expects, undisturbed."""
+        detections = float(planned.get(self.detections.name, self.wanted_detections))
+        longest_s = float(planned.get(self.max_duration.name, self.longest_s))
+        return min(detections / self.expected_sifted_rate_hz, longest_s)
 
     def settings_text(self) -> str:
         """The analysis's settings as JSON, for the file: a replay needs no more than these and the tags."""
@@ -199,6 +256,7 @@ class DecoyBb84Link(Results):
 
     def _measure(self, status: TaskStatus) -> None:
         lock = self._lock_in_use if self.reuses_lock else None
+        self.lock_given.store("" if lock is None else json.dumps(lock.to_dict()))
         analysis = Bb84Analysis(self.settings, lock)
         acquisition = self.tagger.acquire(
             analysis.add,

@@ -67,12 +67,16 @@ class ReceiverWiring:
 
 @dataclass(frozen=True)
 class ClassicalLight:
-    """The classical channels: launch power is the power into each core, known from the tap by `tap_to_launch_db`."""
+    """The classical channels: launch power is the power into each core, known from the tap by `tap_to_launch_db`.
+
+    `cores` are those that are lit.
+    """
 
     tap_to_launch_db: float
     amplifier_power_dbm: float
     launch_power_min_dbm: float
     launch_power_max_dbm: float
+    cores: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,31 @@ class Routing:
             (self.transmitter_port, self.core_input_ports[core - 1]),
             (self.core_output_ports[core - 1], self.receiver_port),
         )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ports of the optical switch for light that characterises the bench, where a testbed has them.
+
+    The probe laser enters at `laser_port`; the power meter is behind `meter_port`; the attenuator is entered by
+    `voa_input_port` and comes back at `voa_output_port`. `far_end_ports` lead into the receiver's end of each core, 0
+    where that end is not free. `detour_loss_db` is what a path gains in loss when it is led through the attenuator at
+    0 dB, `pass_loss_db` the loss of one pass of the switch. `meter_uncertainty_db` is the power meter's standard
+    uncertainty, `receiver_loss_db` the loss from `receiver_port` to the detectors, efficiency excluded, with its
+    standard uncertainty.
+    """
+
+    laser_port: int
+    meter_port: int
+    voa_input_port: int
+    voa_output_port: int
+    detour_loss_db: float
+    pass_loss_db: float
+    meter_uncertainty_db: float
+    receiver_loss_db: float
+    receiver_loss_uncertainty_db: float
+    detector_efficiency: float
+    far_end_ports: list[int] = field(default_factory=list)
 
 
 def analysis_settings(
