@@ -43,7 +43,9 @@ def new_figure(
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0])
     figure.suptitle(title, fontsize=12)
-    axes[0].set_title(" · ".join([origin(run.start), *([remark] if remark else [])]), fontsize=9, color=PUBLISHED)
+    axes[0].set_title(
+        " · ".join([origin(run.start), *([remark] if remark else [])]), fontsize=9, color=PUBLISHED
+    )
     for each in axes:
         each.grid(alpha=0.25)
     return figure, axes

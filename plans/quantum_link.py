@@ -1,7 +1,7 @@
 """Steps that experiments on a quantum link share, whatever its protocol.
 
-A link has `parts`, `connections(core)`, `waveforms()`, `signal_attenuation_db` and signals `detections`, `max_duration`,
-`keep_tags`; `trigger` measures. One with classical light beside it has `launch_power`.
+A link has `parts`, `connections(core)`, `waveforms()`, `signal_attenuation_db` and signals `detections`,
+`max_duration`, `keep_tags`; `trigger` measures. One with classical light beside it has `launch_power`.
 """
 
 from typing import Any
@@ -62,4 +62,3 @@ def check_acquisition(link: Any, detections: float, core: int, max_duration_s: f
     link.detections.check_value(detections)
     link.check_core(core)
     link.max_duration.check_value(max_duration_s)
-

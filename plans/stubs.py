@@ -41,7 +41,9 @@ class Findings:
         self._values: Mapping[str, tuple[float, str]] = {}
         self._found_s = time.time()
 
-    def record(self, *beside: Any, stream: str = "primary", **values: tuple[float, str]) -> MsgGenerator[None]:
+    def record(
+        self, *beside: Any, stream: str = "primary", **values: tuple[float, str]
+    ) -> MsgGenerator[None]:
         """One event of numbers, each as (value, unit), with what devices `beside` have measured last."""
         self._values, self._found_s = values, time.time()
         yield from read_together([self, *beside], stream=stream)
@@ -67,4 +69,3 @@ class Findings:
     def describe_configuration(self) -> dict[str, Any]:
         """Nothing."""
         return {}
-

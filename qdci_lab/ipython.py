@@ -25,8 +25,8 @@ def prompt_namespace(session: Session) -> dict[str, Any]:
     engine.subscribe(callback)
     engine.waiting_hook = ProgressBarManager()
     return {
-        "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": session.baseline, "recorder": recorder,
-        "bp": bp, "bps": bps, "bpp": bpp, "session": session, "rehearse": rehearse,
+        "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": session.baseline,
+        "recorder": recorder, "bp": bp, "bps": bps, "bpp": bpp, "session": session, "rehearse": rehearse,
         **session.namespace(), **find_plans(),
     }  # fmt: skip
 

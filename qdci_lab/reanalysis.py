@@ -60,11 +60,15 @@ def _points(run: Run, settings: Bb84Settings) -> Iterator[tuple[int, dict[str, A
 
 
 def _as_then(settings: Bb84Settings, data: Mapping[str, Any]) -> Bb84Settings:
-    """The settings with the gate that this point was measured with."""
-    key = f"{LINK}_gate_width"
-    if key not in data:
-        return settings
-    return replace(settings, receiver=replace(settings.receiver, gate_width_ps=float(data[key]) or None))
+    """The settings with the gate and the projected block that this point was measured with."""
+    gate, block = f"{LINK}_gate_width", f"{LINK}_projected_block"
+    if gate in data:
+        settings = replace(
+            settings, receiver=replace(settings.receiver, gate_width_ps=float(data[gate]) or None)
+        )
+    if block in data:
+        settings = replace(settings, projected_n_z=float(data[block]) or None)
+    return settings
 
 
 def _lock_given(data: Mapping[str, Any]) -> Synchronisation | None:

@@ -101,6 +101,15 @@ class DecoyBb84Link(Results):
         limits=lambda device: (0.0, device.settings.period_ps),
         resolution=0.0,
     )
+    projected_block = controlled(
+        lambda device: device.settings.projected_n_z or 0.0,
+        lambda device, value: setattr(
+            device, "settings", replace(device.settings, projected_n_z=value or None)
+        ),
+        "count",
+        limits=(0.0, 1e15),
+        resolution=0.0,
+    )
     lock_given = measured(None, None)
     lab_time = measured(None, "s", precision=6)
     first_tag = measured(None, "1", precision=0)

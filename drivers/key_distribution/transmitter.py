@@ -41,7 +41,7 @@ class Transmitter:
 
     `decoy_v` and `signal_v` are the intensity modulator's levels, `polarization_v` those of the states Z0, X0, Z1, X1,
     evenly spaced. `mean_photon_number_unattenuated` is that of a signal pulse at the fibre's input with the
-    transmitter's attenuator at 0 dB.
+    transmitter's attenuator at 0 dB; `wavelength_nm` turns powers into photons.
     """
 
     repetition_rate_hz: float
@@ -52,6 +52,7 @@ class Transmitter:
     trigger_low_v: float
     trigger_high_v: float
     mean_photon_number_unattenuated: float
+    wavelength_nm: float = 1550.0
 
     @property
     def samples_per_symbol(self) -> int:
