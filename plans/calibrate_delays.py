@@ -53,7 +53,7 @@ def calibrate_delays(
         yield from trigger_in_turn([link.arrivals])
         reading = yield from read_together([link.arrivals], stream="arrivals")
         for detector, number in enumerate(link.receiver.inputs):
-            yield from found.record(**_delay_of(link, reading, detector, number))
+            yield from found.record(_delay_of(link, reading, detector, number))
 
     return (yield from experiment(measure(), link.parts, metadata, moved=moved_by_link(link)))
 

@@ -68,7 +68,7 @@ def calibrate_mean_photon_number(
                 yield from bps.mv(link.voa.attenuation, setting_db)
                 dark = yield from _mean_power_w(link, readings, shutter_open=0)
                 lit = yield from _mean_power_w(link, readings, shutter_open=1)
-                yield from found.record(meter, **_point(link, state, setting_db, dark, lit))
+                yield from found.record(_point(link, state, setting_db, dark, lit), meter)
 
     moved = (link.voa.attenuation, link.probe_power_meter.averaging_time, link.switch.connections)
     return (yield from experiment(measure(), link.parts, metadata, moved=moved))

@@ -29,6 +29,8 @@ class Descent:
     retardation per unit of gradient, and `momentum` the share of the last stride that is gone again, which crosses
     the flat valleys that squeezers with nearly parallel axes have. The descent ends when the gradient is shorter than
     `tolerance` (error rates' sum per radian), or after `iterations`; `longest_s` bounds each acquisition, in lab time.
+    With `overshoot_v` every voltage is approached from so far below, which makes squeezers with play repeatable if it
+    is more than twice the play.
     """
 
     volts_per_pi: float
@@ -41,6 +43,7 @@ class Descent:
     good_enough: float = 0.06
     restarts: int = 4
     longest_s: float = 60.0
+    overshoot_v: float = 0.0
     seed: int = 20_260
     from_here: bool = False
     """Begin where the squeezers stand, for light that has drifted a little, and not in the middle of their range."""
@@ -67,14 +70,9 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
     start, cost = descent.first_angles(link.polarization_controller), math.inf
-    yield from bps.mv(link.detections, descent.detections)
-    yield from bps.mv(link.max_duration, descent.longest_s)
-    yield from bps.mv(link.reuse_lock, 1)
     for _ in range(descent.restarts + 1):
-        angles, cost = yield from _descend(link, descent, start)
+        _, cost = yield from descend(link, descent, start)
         if cost <= descent.good_enough:
-            yield from _turn_to(link, descent, angles)
-            yield from bps.mv(link.reuse_lock, 0)
             return cost
         start = chance.uniform(-math.pi, math.pi, size=4)
     raise AcquisitionError(
@@ -83,10 +81,28 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     )
 
 
-def _descend(
+def angles_now(link: Any, descent: Descent) -> NDArray[np.float64]:
+    """The retardations that the controller's present voltages are taken for."""
+    volts = link.polarization_controller.voltages.last
+    return math.pi / descent.volts_per_pi * np.asarray(volts, np.float64)
+
+
+def descend(
     link: Any, descent: Descent, start: NDArray[np.float64]
 ) -> MsgGenerator[tuple[NDArray[np.float64], float]]:
-    """One descent from a start; returns the angles reached and the cost there."""
+    """One descent from a start, the controller left where it ends; returns the angles reached and the cost there."""
+    yield from bps.mv(link.detections, descent.detections)
+    yield from bps.mv(link.max_duration, descent.longest_s)
+    yield from bps.mv(link.reuse_lock, 1)
+    angles, cost = yield from _go_down(link, descent, start)
+    yield from _turn_to(link, descent, angles)
+    yield from bps.mv(link.reuse_lock, 0)
+    return angles, cost
+
+
+def _go_down(
+    link: Any, descent: Descent, start: NDArray[np.float64]
+) -> MsgGenerator[tuple[NDArray[np.float64], float]]:
     angles, stride = start.copy(), np.zeros(4)
     cost = math.inf
     for _ in range(descent.iterations):
@@ -127,4 +143,7 @@ def _cost(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenera
 def _turn_to(link: Any, descent: Descent, angles: NDArray[np.float64]) -> MsgGenerator[None]:
     controller = link.polarization_controller
     limits_v: Sequence[float] = controller.voltages.limits
-    yield from bps.mv(controller.voltages, descent.volts(angles, (limits_v[0], limits_v[1])))
+    volts = descent.volts(angles, (limits_v[0] + descent.overshoot_v, limits_v[1]))
+    if descent.overshoot_v > 0.0:
+        yield from bps.mv(controller.voltages, [round(volt - descent.overshoot_v, 3) for volt in volts])
+    yield from bps.mv(controller.voltages, volts)

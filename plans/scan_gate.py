@@ -180,7 +180,8 @@ REPORT = Report(
     points={
         "gate_width_ps": "link_gate_width", "n_z": "link_n_z", "duration_s": "link_duration",
         "gated_fraction": "link_gated_fraction", "count_rate_hz": "link_count_rate",
-        "qber_z": "link_qber_z", "qber_x": "link_qber_x", "skr_bps": "link_skr_rusca_2018", "skr_error_bps": "link_skr_rusca_2018_error",
+        "qber_z": "link_qber_z", "qber_x": "link_qber_x",
+        "skr_bps": "link_skr_rusca_2018", "skr_error_bps": "link_skr_rusca_2018_error",
     },
     draw=_draw,
     conclude=_conclude,

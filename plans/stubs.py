@@ -41,11 +41,15 @@ class Findings:
         self._values: Mapping[str, tuple[float, str]] = {}
         self._found_s = time.time()
 
+    def keep(self, values: Mapping[str, tuple[float, str]]) -> None:
+        """Have these numbers, each as (value, unit), ready to be read."""
+        self._values, self._found_s = values, time.time()
+
     def record(
-        self, *beside: Any, stream: str = "primary", **values: tuple[float, str]
+        self, values: Mapping[str, tuple[float, str]], *beside: Any, stream: str = "primary"
     ) -> MsgGenerator[None]:
         """One event of numbers, each as (value, unit), with what devices `beside` have measured last."""
-        self._values, self._found_s = values, time.time()
+        self.keep(values)
         yield from read_together([self, *beside], stream=stream)
 
     def read(self) -> dict[str, Any]:

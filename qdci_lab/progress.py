@@ -1,5 +1,6 @@
 """What the terminal shows while a run goes on: a row for each point, and one bar with the time remaining."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,10 @@ class Column:
         """The cell for one event's data; empty where the event has no such number."""
         if self.key not in data:
             return ""
-        value = self.format.format(float(data[self.key]) * self.factor)
+        number = float(data[self.key]) * self.factor
+        if math.isnan(number):
+            return "-"
+        value = self.format.format(number)
         if self.error_key is None:
             return value
         return f"{value} ± {self.format.format(float(data[self.error_key]) * self.factor)}"

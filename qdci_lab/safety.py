@@ -3,7 +3,7 @@
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ophyd.status import Status
@@ -44,7 +44,7 @@ class FormerPositions:
         return _all_of(self, actions, "%s could not be brought back to where it was: %s")
 
 
-def _all_of(owner: object, actions: dict[str, Callable[[], Status]], complaint: str) -> Status:
+def _all_of(owner: object, actions: Mapping[str, Callable[[], Status]], complaint: str) -> Status:
     """A status that succeeds when every action has ended; the complaint about each failure goes to the log."""
     combined = Status(obj=owner)
     waiting = set(actions)

@@ -59,7 +59,7 @@ def sweep(voa, values_db, error=None):
             yield from bps.mv(voa.attenuation, value_db)
             yield from bps.trigger(voa, wait=True)
             yield from bps.sleep(1.5)
-            yield from found.record(number=(value_db, "dB"))
+            yield from found.record({"number": (value_db, "dB")})
         if error is not None:
             raise error
 

@@ -13,6 +13,7 @@ from qdci_lab.units import db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Signal, optical
 from sim_devices.twin.light import Light, Line
 from sim_devices.twin.polarization import phase_state, retarder
+from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 
 SQUEEZERS = 4
@@ -28,15 +29,45 @@ class PolarizationControllerParameters:
     axes_deg: FourAngles = (0.0, 45.0, 0.0, 45.0)
     axis_errors_deg: FourAngles = (0.0, 0.0, 0.0, 0.0)
     insertion_loss_db: Annotated[float, Interval(ge=0, le=60)] = 0.0
+    hysteresis_v: Annotated[float, Interval(ge=0, le=5)] = 0.0
+    """Play of each squeezer: it follows a voltage that rises this far behind, and one that falls as far ahead."""
+
+
+class SqueezerVoltages(tuple[float, ...]):
+    """The voltages set, with those that the squeezers follow."""
+
+    followed: tuple[float, ...]
+
+    def __new__(cls, voltages_v: Sequence[float], followed: Sequence[float]) -> "SqueezerVoltages":
+        """Equal to the plain tuple of the voltages set."""
+        self = super().__new__(cls, voltages_v)
+        self.followed = tuple(followed)
+        return self
 
 
 class PolarizationController(Component[PolarizationControllerParameters]):
-    """A product of four linear retarders whose retardance follows the voltage."""
+    """A product of four linear retarders whose retardance follows the voltage, with play if there is hysteresis."""
 
     Parameters = PolarizationControllerParameters
     DEFAULTS: ClassVar[Mapping[str, object]] = {"voltages_v": (0.0,) * SQUEEZERS}
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"out": OPTICAL}
+
+    def __init__(self, parameters: PolarizationControllerParameters, stream: KeyedStream) -> None:
+        super().__init__(parameters, stream)
+        self._followed = (0.0,) * SQUEEZERS
+
+    def checked(self, name: str, value: object) -> object:
+        """As for any component; voltages take with them where the squeezers are, which depends on where they were."""
+        wanted = super().checked(name, value)
+        if name != "voltages_v" or not isinstance(wanted, tuple):
+            return wanted
+        play_v = self.parameters.hysteresis_v
+        self._followed = tuple(
+            min(max(before_v, volt - play_v), volt + play_v)
+            for before_v, volt in zip(self._followed, wanted, strict=True)
+        )
+        return SqueezerVoltages(wanted, self._followed)
 
     def matrix(self, voltages_v: Sequence[float]) -> NDArray[np.complex128]:
         """Jones matrix (2, 2) at four voltages."""
@@ -51,7 +82,8 @@ class PolarizationController(Component[PolarizationControllerParameters]):
     ) -> Mapping[str, Signal]:
         """The turned light."""
         del wanted
-        matrix = self.matrix(settings.of("voltages_v", tuple))
+        voltages_v = settings.of("voltages_v", tuple)
+        matrix = self.matrix(getattr(voltages_v, "followed", voltages_v))
         loss = db_to_ratio(-self.parameters.insertion_loss_db)
         return {"out": optical(inputs, "in").rotated(matrix).scaled(loss)}
 
