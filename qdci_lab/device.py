@@ -150,7 +150,7 @@ class LabDevice(Device):
             raise RemoteProtocolError(
                 f"{self.label}: {known!r} was at {self.address}, now it is {identity!r}; connect() takes it as it is"
             )
-        settings = [(signal, signal.last) for signal in self.settings() if signal.is_measured]
+        settings = [(signal, signal.last) for signal in self.controls() if signal.is_measured]
         self.prepare_instrument()
         changes = [change for signal, before in settings if (change := signal.difference(before))]
         if changes:
@@ -192,7 +192,7 @@ class LabDevice(Device):
         walked = (item.item for item in self.walk_signals())
         return [signal for signal in walked if isinstance(signal, MeasuredSignal)]
 
-    def settings(self) -> list[ControlledSignal]:
+    def controls(self) -> list[ControlledSignal]:
         """The quantities that can be set."""
         return [signal for signal in self.quantities() if isinstance(signal, ControlledSignal)]
 

@@ -1,7 +1,7 @@
 """Every plan finds what the twin was set to without its knowledge.
 
-One or two fixed seeds by default, each of which must be found. With `QDCI_TRUTH_SEEDS=20` twenty, of which as many may be
-missed as a right plan misses but once in 300 times, by the binomial law of each control's stated false-alarm rate.
+One or two fixed seeds by default, each of which must be found. With `QDCI_TRUTH_SEEDS=20` twenty, of which as many may
+be missed as a right plan misses but once in 300 times, by the binomial law of each control's stated false-alarm rate.
 """
 
 import os
