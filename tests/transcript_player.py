@@ -15,6 +15,7 @@ from qdci_lab.wire.transcript import OBJECTS_END, Exchange, Transcript, load_tra
 
 FOLDER = Path(__file__).parent / "transcripts"
 SILENCE_S = 0.05
+MAX_SILENCES = 3
 TRANSCRIPTS: Mapping[str, Transcript] = {
     path.stem: load_transcript(path) for path in sorted(FOLDER.glob("*.toml"))
 }
@@ -58,7 +59,11 @@ class Player:
         return reply
 
     def play(self, transcript: Transcript) -> Iterator[Finding]:
-        """Play all exchanges; what comes without having been asked for is a finding of the last one."""
+        """Play all exchanges; what comes without having been asked for is a finding of the last one.
+
+        An instrument that has given no answer three times is not asked further.
+        """
+        silences = 0
         for message in transcript.before:
             self.say(message)
             while self.hear(SILENCE_S) is not None:
@@ -67,6 +72,9 @@ class Player:
             self.say(exchange.send)
             reply = self._answer(transcript, exchange)
             yield Finding(exchange, reply, transcript.agrees(exchange, reply))
+            silences += reply is None and exchange.reply is not None
+            if silences == MAX_SILENCES:
+                return
         if not transcript.has_unasked and (surplus := self.hear(SILENCE_S)) is not None:
             yield Finding(transcript.exchanges[-1], surplus, agrees=False)
 

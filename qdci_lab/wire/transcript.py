@@ -3,8 +3,8 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ class Transcript:
 
     `before` are commands that bring an instrument that has just been switched on to where the conversation begins.
     `has_unasked` says that more may come than was asked for, or that nobody knows whether it does.
+    `options` are those of the device that it is about, such as the slot, where messages name it.
     """
 
     model: str
     exchanges: tuple[Exchange, ...]
     before: tuple[bytes, ...] = ()
     has_unasked: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def balance(self) -> dict[str, int]:
         """How many exchanges are known from where."""
@@ -98,7 +100,9 @@ def load_transcript(path: Path) -> Transcript:
         raise ConfigError(mistakes)
     exchanges = tuple(_exchange(entry) for entry in data["exchange"])
     before = tuple(_bytes(text) for text in data.get("before", ()))
-    return Transcript(data["model"], exchanges, before, bool(data.get("has_unasked", False)))
+    return Transcript(
+        data["model"], exchanges, before, bool(data.get("has_unasked", False)), data.get("options", {})
+    )
 
 
 def _mistakes(file: str, entries: list[dict[str, Any]]) -> Iterator[Mistake]:
