@@ -5,6 +5,10 @@ import serial
 from qdci_lab.errors import TransportError, TransportTimeout
 
 SILENCE_S = 0.05
+WRITE_TIMEOUT_S = 2.0
+UNTIMED = "rfc2217://"
+"""Where pyserial cannot limit how long a write takes."""
+
 _DISCARD_BYTES = 4096
 
 
@@ -28,9 +32,9 @@ class SerialTransport:
         Closing a port does not stop a late answer, as it does on a network link.
         """
         try:
-            port = serial.serial_for_url(
-                self.address, baudrate=self._baud_rate, rtscts=self._rts_cts, write_timeout=2.0
-            )
+            port = serial.serial_for_url(self.address, baudrate=self._baud_rate, rtscts=self._rts_cts)
+            if not self.address.lower().startswith(UNTIMED):
+                port.write_timeout = WRITE_TIMEOUT_S
             port.timeout = SILENCE_S
             port.reset_input_buffer()
             while port.read(_DISCARD_BYTES):

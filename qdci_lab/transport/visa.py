@@ -1,4 +1,4 @@
-"""VISA resources of any backend; the pure-Python backend when no other is installed.
+"""VISA resources of any backend: the pure-Python one, or the one that the environment's PYVISA_LIBRARY names.
 
 A raw socket of the pure-Python backend is read directly: its own read ends at every line feed in a block, and
 after a timeout hands each late answer to the next question.
@@ -22,10 +22,10 @@ Received = TypeVar("Received", bytes, int)
 class VisaTransport:
     """One VISA resource, such as `TCPIP::10.0.0.5::5025::SOCKET` or `USB0::0x1313::0x8078::P0001::INSTR`."""
 
-    def __init__(self, address: str, *, timeout_s: float = 2.0, backend: str = "@py") -> None:
+    def __init__(self, address: str, *, timeout_s: float = 2.0, backend: str = "") -> None:
         self.address = address
         self._timeout_s = timeout_s
-        self._backend = backend
+        self._backend = backend or os.environ.get("PYVISA_LIBRARY", "@py")
         self._resource: Any = None
         self._socket: socket.socket | None = None
         self._surplus = b""

@@ -44,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folder = metafunc.config.getoption("bench", None)
         if folder is None:
             raise pytest.UsageError("which instruments? give --bench configs/<testbed>")
-        testbed = load_testbed(folder, metafunc.config.getoption("addresses"))
+        testbed = load_testbed(folder, str(metafunc.config.getoption("addresses")))
         metafunc.parametrize("spec", testbed.devices.values(), ids=lambda spec: spec.role)
 
 
