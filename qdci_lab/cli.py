@@ -146,6 +146,16 @@ def _sim(actions: Any) -> None:
         if name != "down":
             action.add_argument("device", help="such as alice.voa")
         action.set_defaults(command=_sim_tell, action=name)
+    fault = actions.add_parser("fault", help="let something go wrong with one device")
+    fault.add_argument("testbed", type=Path)
+    fault.add_argument("device", help="such as alice.voa")
+    fault.add_argument("kind", help="such as late_reply; docs/faults.md has them all")
+    fault.add_argument("values", nargs="*", metavar="KEY=VALUE", help="such as messages=3 or for_s=0.5")
+    fault.set_defaults(command=_sim_fault)
+    clear = actions.add_parser("clear", help="end the faults of one device, or of all")
+    clear.add_argument("testbed", type=Path)
+    clear.add_argument("device", nargs="?", help="such as alice.voa")
+    clear.set_defaults(command=_sim_clear)
 
 
 def _testbed(parser: argparse.ArgumentParser, **options: Any) -> None:
@@ -340,10 +350,31 @@ def _sim_up(options: argparse.Namespace, _console: Console) -> int:
     sim_process.serve(options.testbed, arguments)
 
 
-def _sim_tell(options: argparse.Namespace, console: Console) -> int:
-    bench = sim_process.find_bench(options.testbed)
+def _bench_that_is_up(testbed: Path) -> sim_process.SimulatedBench:
+    bench = sim_process.find_bench(testbed)
     if bench is None:
-        raise LabError(f"no simulated bench is up for {options.testbed}: start one with `qdci sim up`")
+        raise LabError(f"no simulated bench is up for {testbed}: start one with `qdci sim up`")
+    return bench
+
+
+def _sim_fault(options: argparse.Namespace, console: Console) -> int:
+    bench = _bench_that_is_up(options.testbed)
+    fault = {"kind": options.kind, **_assignments(options.values)}
+    sim_process.ask(bench.control, {"op": "fault", "device": options.device, "fault": fault})
+    console.print(f"{options.device}: {options.kind}")
+    return 0
+
+
+def _sim_clear(options: argparse.Namespace, console: Console) -> int:
+    bench = _bench_that_is_up(options.testbed)
+    device = {} if options.device is None else {"device": options.device}
+    sim_process.ask(bench.control, {"op": "clear_faults", **device})
+    console.print(f"{options.device or 'every device'}: no faults")
+    return 0
+
+
+def _sim_tell(options: argparse.Namespace, console: Console) -> int:
+    bench = _bench_that_is_up(options.testbed)
     if options.action == "down":
         sim_process.ask(bench.control, {"op": "shutdown"})
         console.print("the simulated bench was told to stop")
@@ -362,9 +393,7 @@ def _assignments(words: Sequence[str]) -> dict[str, Any]:
         try:
             values.update(tomllib.loads(f"{key.strip()} = {text}"))
         except tomllib.TOMLDecodeError as error:
-            mistakes.append(
-                Mistake("command line", f"--set {word}", f"is not key=value with a TOML value: {error}")
-            )
+            mistakes.append(Mistake("command line", word, f"is not key=value with a TOML value: {error}"))
     if mistakes:
         raise ConfigError(mistakes)
     return values

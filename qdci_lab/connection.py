@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, TypeVar
 
-from qdci_lab.errors import InstrumentError, LabError, SettingsChanged, TransportError, TransportTimeout
+from qdci_lab.errors import (
+    InstrumentError,
+    LabError,
+    RemoteProtocolError,
+    SettingsChanged,
+    TransportError,
+    TransportTimeout,
+)
 from qdci_lab.transport.pipe import Transport
 from qdci_lab.wire.block import BlockReception
 from qdci_lab.wire.framing import Framing
@@ -255,19 +262,21 @@ class Connection:
     def _open_anew(self) -> None:
         self._framing.reset()
         self.transport.open()
-        if self._trust.lost and self._trust.known is not None:
-            self._synchronise(*self._trust.known)
+        if self.transport.left_over is None:
+            self._trust.unanswered.clear()
+        elif self._trust.lost and self._trust.known is not None:
+            self._synchronise(*self._trust.known, self.transport.left_over)
         if self.greet is not None:
             with self._trust.unrestored():
                 self.greet()
 
-    def _synchronise(self, question: bytes, answer: bytes) -> None:
+    def _synchronise(self, question: bytes, answer: bytes, left_over: bytes) -> None:
         """Ask the question by which the instrument is known, and drop what comes until all its answers have come.
 
         Another answer, followed by silence, is another instrument or another state of it, which is not for us to judge.
         """
-        missing = 1 + self._trust.unanswered[question]
-        self._trust.unanswered[question] += 1
+        self._trust.unanswered[question] += 1 - self._count_replies(left_over, answer)
+        missing = max(self._trust.unanswered[question], 1)
         self.transport.write(self._framing.encode(question))
         received = None
         while missing > 0:
@@ -279,6 +288,16 @@ class Connection:
                 break
             missing -= received == answer
         self._trust.unanswered.clear()
+
+    def _count_replies(self, data: bytes, wanted: bytes) -> int:
+        """How often a reply is among the bytes that were dropped when the line was opened."""
+        count = 0
+        with contextlib.suppress(RemoteProtocolError):
+            self._framing.feed(data)
+            while (reply := self._framing.next_reply()) is not None:
+                count += reply == wanted
+        self._framing.reset()
+        return count
 
     def _recognise(self, question: bytes, answer: bytes, timeout_s: float) -> None:
         """Keep by what the instrument is known, once answers to the same question asked earlier in vain have passed."""

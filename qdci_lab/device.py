@@ -148,7 +148,7 @@ class LabDevice(Device):
         self._check_model(identity)
         if known is not None and identity != known:
             raise RemoteProtocolError(
-                f"{self.label}: {known!r} was at {self.address}, now it is {identity!r}; connect() takes it as it is"
+                f"{self.label}: {known!r} was at {self.address}, now there is {identity!r}; connect() accepts it"
             )
         settings = [(signal, signal.last) for signal in self.controls() if signal.is_measured]
         self.prepare_instrument()

@@ -8,6 +8,8 @@ from qdci_lab.errors import TransportError, TransportTimeout
 class MemoryTransport:
     """Talks to a function from bytes to bytes; `chunk` bytes at a time are handed over, to try a framer."""
 
+    left_over: bytes | None = None
+
     def __init__(self, answer: Callable[[bytes], bytes], *, chunk: int = 1 << 16) -> None:
         self.address = "memory"
         self._answer = answer

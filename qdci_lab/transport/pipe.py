@@ -14,10 +14,17 @@ class Transport(Protocol):
     """A byte pipe. Every failure is a TransportError; a silent peer is a TransportTimeout."""
 
     address: str
-
     @property
     def is_open(self) -> bool:
         """Whether bytes can pass, as far as is known."""
+        ...
+
+    @property
+    def left_over(self) -> bytes | None:
+        """What was still on its way from before the last opening, and was dropped then.
+
+        None where an opening makes a new link, to which nothing old can come.
+        """
         ...
 
     def open(self) -> None:

@@ -20,6 +20,8 @@ class ReplayTransport:
     may be anything.
     """
 
+    left_over: bytes | None = None
+
     def __init__(self, address: str, *, conceal: Callable[[bytes], bytes] | None = None) -> None:
         self.address = address
         self._conceal = conceal

@@ -10,6 +10,8 @@ from qdci_lab.wire.transcript import Exchange
 class ScriptedTransport(MemoryTransport):
     """Stands in for the instrument of a transcript: exchanges are taken in order, byte for byte."""
 
+    left_over: bytes | None = None
+
     def __init__(
         self,
         exchanges: Sequence[Exchange],

@@ -17,6 +17,7 @@ class SerialTransport:
 
     def __init__(self, address: str, *, baud_rate: int = 9600, rts_cts: bool = False) -> None:
         self.address = address
+        self.left_over: bytes | None = None if address.startswith("socket://") else b""
         self._baud_rate = baud_rate
         self._rts_cts = rts_cts
         self._port: serial.SerialBase | None = None
@@ -36,12 +37,13 @@ class SerialTransport:
             if not self.address.lower().startswith(UNTIMED):
                 port.write_timeout = WRITE_TIMEOUT_S
             port.timeout = SILENCE_S
-            port.reset_input_buffer()
-            while port.read(_DISCARD_BYTES):
-                pass
+            dropped = bytearray()
+            while data := port.read(_DISCARD_BYTES):
+                dropped += data
         except (OSError, ValueError) as error:
             raise TransportError(f"{self.address}: {error}") from error
         self._port = port
+        self.left_over = None if self.left_over is None else bytes(dropped)
 
     def close(self) -> None:
         """Close the port."""

@@ -36,6 +36,11 @@ class TapTransport:
         self._begun_ns: int | None = None
 
     @property
+    def left_over(self) -> bytes | None:
+        """As of the transport below."""
+        return self._below.left_over
+
+    @property
     def is_open(self) -> bool:
         """Whether the transport below is open."""
         return self._below.is_open

@@ -24,6 +24,7 @@ class VisaTransport:
 
     def __init__(self, address: str, *, timeout_s: float = 2.0, backend: str = "") -> None:
         self.address = address
+        self.left_over: bytes | None = None
         self._timeout_s = timeout_s
         self._backend = backend or os.environ.get("PYVISA_LIBRARY", "@py")
         self._resource: Any = None
@@ -47,6 +48,7 @@ class VisaTransport:
             raise TransportError(f"{self.address}: {_words(error)}") from error
         self._resource, self._surplus = resource, b""
         self._socket = _socket_of(resource)
+        self.left_over = b"" if self._socket is None else None
         if self._socket is not None:
             self._check_connected(self._socket)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

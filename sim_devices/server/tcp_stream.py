@@ -35,8 +35,14 @@ def stream(connection: socket.socket, session: StreamingSession) -> None:
 
 
 def everything_read(connection: socket.socket) -> bool:
-    """Whether the client at the other end, on this machine, has read all that was sent; True if nobody can tell."""
-    near, far = _address(connection.getsockname()), _address(connection.getpeername())
+    """Whether the client at the other end, on this machine, has read all that was sent; True if nobody can tell.
+
+    ConnectionError when it is gone.
+    """
+    try:
+        near, far = _address(connection.getsockname()), _address(connection.getpeername())
+    except OSError as error:
+        raise ConnectionResetError("the client is gone") from error
     try:
         rows = _TABLE.read_text(encoding="ascii").splitlines()[1:]
     except OSError:

@@ -82,6 +82,39 @@ def test_check_names_the_device_that_is_off_and_the_others_as_healthy(testbed_fo
     assert qdci("check", testbed_folder, "--sim").returncode == 0
 
 
+@pytest.mark.usefixtures("bench")
+def test_a_fault_is_put_on_a_device_and_cleared(testbed_folder):
+    result = qdci("sim", "fault", testbed_folder, "alice.voa", "garbage", "seed=3")
+    assert (result.returncode, result.stderr) == (0, "")
+    check = qdci("check", testbed_folder, "--sim")
+    assert check.returncode == 1
+    assert "not connected: alice.voa" in check.stderr
+    assert "Traceback" not in check.stderr
+    assert re.search(r"classical\.launch_voa +Keysight", check.stdout)
+    assert qdci("sim", "clear", testbed_folder, "alice.voa").returncode == 0
+    assert qdci("check", testbed_folder, "--sim").returncode == 0
+
+
+@pytest.mark.usefixtures("bench")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("alice.voa", "garbadge"), "did you mean 'garbage'?"),
+        (
+            ("alice.voa", "garbage", "messages=0"),
+            "messages: Input should be greater than or equal to 1, not 0",
+        ),
+        (("alice.voa", "garbage", "mesages=1"), "did you mean 'messages'?"),
+        (("alice.vao", "garbage"), "no device alice.vao"),
+        (("bob.tagger", "garbage"), "bob.tagger is behind sim://c_api"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_the_reason(testbed_folder, words, told):
+    result = qdci("sim", "fault", testbed_folder, *words)
+    assert result.returncode == 1
+    assert told in result.stderr
+
+
 def test_a_run_with_a_device_off_fails_before_anything_moves(testbed_folder, bench, tmp_path):
     assert qdci("sim", "stop", testbed_folder, "switch").returncode == 0
     result = qdci("run", testbed_folder, "skr_vs_launch_power", "--sim", "--out", tmp_path)

@@ -1,4 +1,4 @@
-"""Each fault at connect, set, trigger, read and stop: a named error in time, others unharmed, and no restart after it.
+"""Each fault at connect, set, trigger, read and stop: a named error in time, others unharmed, back without a restart.
 
 The table of what was seen stands at the end of pytest's output. In a cell `E > F` is what the first and second attempt
 met while the fault lasted; after `then` come the errors that attempts still met when it was over, before one succeeded.
@@ -21,7 +21,7 @@ from qdci_lab.errors import AcquisitionError, LabError, RemoteProtocolError, Set
 from qdci_lab.sim_process import ask
 from sim_devices.bench import Bench
 
-TIMEOUT_S = 0.3
+TIMEOUT_S = 0.2
 SLACK_S = 1.0  # for a computer that is busy with other things; a hung conversation takes ten times as long
 WAIT_S = 30.0
 RECOVERY_S = 5.0
@@ -65,11 +65,12 @@ UNTOUCHED = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A device and how each operation is done with it; `truth` says whether what it reports is so in the twin."""
+    """A device, how each operation is done with it, and whether what it reports and its safe state are true."""
 
     device: LabDevice
     operations: dict[str, Callable[[], None]]
     is_true: Callable[[], bool]
+    is_safe: Callable[[], bool] = lambda: True
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,7 @@ def subjects(bench: Bench, make: Callable[..., Any]) -> dict[str, Subject]:
                 "read": voa.attenuation.get,
             },
             lambda: voa.attenuation.get() == light["alice_voa"].setting("attenuation_db"),
+            lambda: light["alice_voa"].setting("shutter_open") is False,
         ),
         AMPLIFIER: Subject(
             amplifier,
@@ -137,6 +139,7 @@ def subjects(bench: Bench, make: Callable[..., Any]) -> dict[str, Subject]:
                 "read": amplifier.output_power_setpoint.get,
             },
             lambda: amplifier.output_power_setpoint.get() == light["amplifier"].setting("output_power_dbm"),
+            lambda: light["amplifier"].setting("emission_on") is False,
         ),
         TAGGER: Subject(
             tagger,
@@ -158,12 +161,12 @@ def bystander(make: Callable[..., Any]) -> KeysightN7764A:
 
 
 @pytest.fixture(autouse=True)
-def healthy(bench: Bench, subjects: dict[str, Subject]) -> Iterator[None]:
+def healthy(bench: Bench) -> Iterator[None]:
     yield
     bench.clear_faults()
 
 
-def prepared(role: str, subject: Subject) -> None:
+def prepared(subject: Subject) -> None:
     """Connected, and set to something that a reboot forgets."""
     device = subject.device
     device.connect()
@@ -172,8 +175,10 @@ def prepared(role: str, subject: Subject) -> None:
         device.channel_delays.set((0, 1, 2, 3)).wait(WAIT_S)
     elif isinstance(device, KeysightN7764A):
         device.attenuation.set(7.25).wait(WAIT_S)
+        device.shutter_open.set(1).wait(WAIT_S)
     elif isinstance(device, FiberlabsEdfa):
         device.output_power_setpoint.set(8.5).wait(WAIT_S)
+        device.emission.set(1).wait(WAIT_S)
     device.trigger().wait(WAIT_S)
 
 
@@ -226,7 +231,7 @@ def possible(role: str) -> list[Any]:
 
 def cell(bench, subjects, bystander, note_cell, role: str, kind: str, operation: str) -> None:
     subject = subjects[role]
-    prepared(role, subject)
+    prepared(subject)
     if operation == "connect":
         subject.device.disconnect()
     arm(bench, role, kind=kind)
@@ -249,6 +254,7 @@ def cell(bench, subjects, bystander, note_cell, role: str, kind: str, operation:
             assert isinstance(again, RemoteProtocolError)
     clear(bench, role)
     after = recover(role, act)
+    assert operation != "stop" or subject.is_safe()
     if kind in RESTARTS and operation in ("set", "trigger", "read"):
         assert SettingsChanged.__name__ in [*seen, *after]
     assert subject.is_true()
@@ -282,7 +288,7 @@ def test_the_time_tagger(bench, subjects, bystander, note_cell, kind, operation)
 def test_stopping_the_time_tagger_in_mid_acquisition(bench, subjects, bystander, note_cell, kind):
     """The acquisition ends with a named error as soon as somebody stops it, also when a call does not come back."""
     subject = subjects[TAGGER]
-    prepared(TAGGER, subject)
+    prepared(subject)
     tagger = subject.device
     assert isinstance(tagger, QuTag)
     tagger.acquisition_time.set(80_000.0).wait(WAIT_S)
@@ -325,7 +331,7 @@ def test_cells_that_cannot_be_are_refused_with_the_reason(bench, note_cell):
 def test_a_full_buffer_costs_the_acquisition_and_is_said(bench, subjects):
     tagger = subjects[TAGGER].device
     assert isinstance(tagger, QuTag)
-    prepared(TAGGER, subjects[TAGGER])
+    prepared(subjects[TAGGER])
     arm(bench, TAGGER, kind="tag_overflow", after_messages=25, messages=1)
     tagger.acquisition_time.set(2.0).wait(WAIT_S)
     with pytest.raises(AcquisitionError, match=r"bob\.tagger: time tags were lost after"):
