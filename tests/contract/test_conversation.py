@@ -92,7 +92,6 @@ def test_a_tagger_that_is_gone_is_named_and_found_again_by_the_same_device(bench
     with pytest.raises(InstrumentError, match=r"bob\.tagger: error 2"):
         tagger.trigger().wait(WAIT_S)
     bench.start_device("bob.tagger")
-    tagger.connect()
     tagger.trigger().wait(WAIT_S)
     assert tagger.data_lost.last == 0
 
