@@ -1,6 +1,7 @@
 """One instrument, one conversation at a time: a transport, a framing, a lock and a log of what was said."""
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -52,15 +53,26 @@ class _Trust:
     identifying: bool = False
     known: tuple[bytes, bytes] | None = None
     unanswered: Counter[bytes] = field(default_factory=Counter)
+    missed_s: float = math.inf
 
     def lose(self) -> None:
         """The link failed: nothing is certain any longer."""
         self.lost, self.restored = True, False
 
-    def miss(self, question: bytes) -> None:
+    def miss(self, question: bytes, asked_s: float) -> None:
         """A question has no answer yet. Only the one that identifies the instrument can be mistaken for itself."""
         if self.identifying or (self.known is not None and question == self.known[0]):
             self.unanswered[question] += 1
+            self.missed_s = min(self.missed_s, asked_s)
+
+    def patience_s(self, timeout_s: float) -> float:
+        """How long to wait for a late answer after another one has come: as late as the first may be, no more."""
+        return min(timeout_s, max(time.monotonic() - self.missed_s, SILENCE_S))
+
+    def settle(self) -> None:
+        """Nothing is owed any longer."""
+        self.unanswered.clear()
+        self.missed_s = math.inf
 
     def rely(self) -> None:
         """The link is new and the instrument is as it should be, or as its user has been told that it is."""
@@ -154,7 +166,7 @@ class Connection:
                 if self._trust.identifying and query.answers is None:
                     self._recognise(query.message, reply, limit_s)
             except LabError as error:
-                self._hang_up(error, query.message)
+                self._hang_up(error, query.message, limit_s)
             try:
                 return query.parse(reply)
             except LabError as error:
@@ -212,8 +224,11 @@ class Connection:
                 self._hang_up(error)
 
     def check_errors(self, message: bytes = b"") -> None:
-        """Empty the SCPI error queue; the first error in it is raised."""
-        with self._lock:
+        """Empty the SCPI error queue; the first error in it is raised.
+
+        After a failure it is asked before the instrument is restored, which would empty it.
+        """
+        with self._lock, self._trust.unrestored():
             report = first = self.query(self.next_error)
             for _ in range(MAX_QUEUED_ERRORS):
                 if report.code == 0:
@@ -222,11 +237,10 @@ class Connection:
         self._refuse(first, message)
 
     def _explain_silence(self, message: bytes) -> None:
-        """Ask for the error queue before anything else: restoring the instrument would empty it."""
+        """The error queue's reason for a silence, if it has one."""
         patience_s, self.timeout_s = self.timeout_s, self.timeout_s * EXPLANATION_SHARE
         try:
-            with self._trust.unrestored():
-                self.check_errors(message)
+            self.check_errors(message)
         except InstrumentError:
             self._trust.rely()  # the instrument is there and says why it was silent
             raise
@@ -263,7 +277,7 @@ class Connection:
         self._framing.reset()
         self.transport.open()
         if self.transport.left_over is None:
-            self._trust.unanswered.clear()
+            self._trust.settle()
         elif self._trust.lost and self._trust.known is not None:
             self._synchronise(*self._trust.known, self.transport.left_over)
         if self.greet is not None:
@@ -276,18 +290,20 @@ class Connection:
         Another answer, followed by silence, is another instrument or another state of it, which is not for us to judge.
         """
         self._trust.unanswered[question] += 1 - self._count_replies(left_over, answer)
+        self._trust.missed_s = min(self._trust.missed_s, time.monotonic())
         missing = max(self._trust.unanswered[question], 1)
         self.transport.write(self._framing.encode(question))
-        received = None
+        received, limit_s = None, self.timeout_s
         while missing > 0:
             try:
-                received = self._receive(self.timeout_s)
+                received = self._receive(limit_s)
+                limit_s = self._trust.patience_s(self.timeout_s)
             except TransportTimeout:
                 if received is None:
                     raise
                 break
             missing -= received == answer
-        self._trust.unanswered.clear()
+        self._trust.settle()
 
     def _count_replies(self, data: bytes, wanted: bytes) -> int:
         """How often a reply is among the bytes that were dropped when the line was opened."""
@@ -302,10 +318,11 @@ class Connection:
     def _recognise(self, question: bytes, answer: bytes, timeout_s: float) -> None:
         """Keep by what the instrument is known, once answers to the same question asked earlier in vain have passed."""
         self._trust.known = (question, answer)
-        earlier = self._trust.unanswered.pop(question, 0)
+        limit_s = self._trust.patience_s(timeout_s)
         with contextlib.suppress(TransportTimeout):
-            for _ in range(earlier):
-                self._receive(timeout_s)
+            for _ in range(self._trust.unanswered[question]):
+                self._receive(limit_s)
+        self._trust.settle()
 
     def _receive(self, timeout_s: float, answers: Callable[[bytes], bool] | None = None) -> bytes:
         """The next message, or the next one that is the answer."""
@@ -346,20 +363,20 @@ class Connection:
         """The beginning of a message, as it may be shown."""
         return (message if self.conceal is None else self.conceal(message))[:LOG_BYTES]
 
-    def _lose(self, error: LabError, question: bytes = b"") -> None:
+    def _lose(self, error: LabError, question: bytes = b"", waited_s: float = 0.0) -> None:
         """Close the link: what is still under way in it belongs to nobody."""
         self._trust.lose()
         if isinstance(error, TransportTimeout):
-            self._trust.miss(question)
+            self._trust.miss(question, time.monotonic() - waited_s)
         with contextlib.suppress(TransportError):
             self.transport.close()
 
-    def _hang_up(self, error: LabError, question: bytes = b"") -> NoReturn:
+    def _hang_up(self, error: LabError, question: bytes = b"", waited_s: float = 0.0) -> NoReturn:
         """End what failed. Other settings than before are no failure of the link, and are told once."""
         if isinstance(error, SettingsChanged):
             self._trust.rely()
         else:
-            self._lose(error, question)
+            self._lose(error, question, waited_s)
         self._raise_named(error)
 
     def _raise_named(self, error: LabError, message: bytes = b"") -> NoReturn:
