@@ -14,6 +14,7 @@ class Transport(Protocol):
     """A byte pipe. Every failure is a TransportError; a silent peer is a TransportTimeout."""
 
     address: str
+
     @property
     def is_open(self) -> bool:
         """Whether bytes can pass, as far as is known."""
