@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sim_devices.firmware.qutag_profile import GENERATIONS
 from sim_devices.firmware.qutag_stream import Channels, Times
 from sim_devices.firmware.sockets import connect
 from sim_devices.twin.handle import ComponentHandle
@@ -29,7 +30,10 @@ class TagSource(Protocol):
 
 
 class Qutag:
-    """The device; its input is off until the library switches it on. Assumed: its device number is 0."""
+    """The device; its input is off until the library switches it on. Assumed: its device number is 0.
+
+    `generation` is 1 or 2; `features` are the flags of what was bought with it, all of the generation if not given.
+    """
 
     MODEL = "qutools quTAG"
 
@@ -40,8 +44,14 @@ class Qutag:
         serial_number: str,
         tags: TagSource | None = None,
         device_id: int = 0,
+        generation: int = 1,
+        features: int | None = None,
     ) -> None:
+        if generation not in GENERATIONS:
+            raise ValueError(f"generation {generation} of the quTAG is neither 1 nor 2")
         self.serial_number = serial_number
+        self.generation = generation
+        self.features = int(GENERATIONS[generation].features) if features is None else features
         self.device_id = device_id
         self._inputs = connect(components, ["inputs"])["inputs"]
         self._tags = tags

@@ -8,10 +8,7 @@ from enum import IntEnum
 
 from qdci_lab.errors import LabError
 
-VERSION = 1.5
 TIMEBASE_S = 1e-12
-FEATURES = 0x0C
-"""Inputs 3 and 4 are fitted; correlation and lifetime functions are not part of this stand-in."""
 MAX_BUFFER_SIZE = 1_000_000
 MAX_COINCIDENCE_WINDOW_PS = 2_000_000_000
 MAX_EXPOSURE_MS = 65_535
@@ -62,13 +59,6 @@ class SignalConditioning(IntEnum):
     LVTTL = 1
     NIM = 2
     MISC = 3
-
-
-class DeviceType(IntEnum):
-    """TDC_DevType."""
-
-    QUTAG = 0
-    NONE = 1
 
 
 class SimulationType(IntEnum):

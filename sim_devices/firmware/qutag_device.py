@@ -1,9 +1,8 @@
 """One quTAG as its library knows it: what it is set to, and what becomes of its events.
 
 Reference: qutools tdcbase.h. Assumed, for the header leaves it open: exposure time 1 s and coincidence
-window 1 ns after initialisation; element n of the channel delays is input n; events pushed out of the
-timestamp buffer unread count as data lost. Thresholds and edges are remembered but have no effect, since
-the twin knows pulses by their time only. All inputs are enabled at first, as the maker's examples expect.
+window 1 ns after initialisation; events pushed out of the timestamp buffer unread count as data lost; ticks are at
+whole milliseconds of the device's clock.
 """
 
 import math
@@ -13,93 +12,61 @@ from pathlib import Path
 import numpy as np
 
 from sim_devices.firmware.qutag_codes import (
-    FEATURES,
     MAX_BUFFER_SIZE,
     MAX_COINCIDENCE_WINDOW_PS,
-    MAX_DELAY_PS,
     MAX_EXPOSURE_MS,
-    MAX_THRESHOLD_V,
-    MIN_THRESHOLD_V,
-    SYNC_DIVIDERS,
-    THRESHOLD_STEP_V,
-    TIMEBASE_S,
     ReturnCode,
-    SignalConditioning,
     SimulationType,
     TdcRefusal,
     require_range,
 )
 from sim_devices.firmware.qutag_counters import CoincidenceCounters
-from sim_devices.firmware.qutag_files import FileFormat, TagFile, read_tags
-from sim_devices.firmware.qutag_stream import CHANNELS, Channels, InputStage, TagRing, Times
+from sim_devices.firmware.qutag_files import FileFormat, TagFile, features_of, read_tags
+from sim_devices.firmware.qutag_hbt import Hbt
+from sim_devices.firmware.qutag_heralded import Heralded
+from sim_devices.firmware.qutag_inputs import InputSettings
+from sim_devices.firmware.qutag_lifetime import Lifetime
+from sim_devices.firmware.qutag_profile import GENERATIONS, Feature, Generation
+from sim_devices.firmware.qutag_selftest import TICK_CHANNEL, merged, ticks_between
+from sim_devices.firmware.qutag_startstop import StartStop
+from sim_devices.firmware.qutag_stream import Channels, TagRing, Times
 
 _PS_PER_MS = 10**9
-_LEGACY_CHANNELS = 8
-_PRESETS = {SignalConditioning.LVTTL: (True, 2.0), SignalConditioning.NIM: (False, -0.6)}
+_TICK_BIT = 4
+_START_AS_CHANNEL = 5
 
 
-class TdcDevice:
-    """Settings and data of one device between two initialisations. Methods raise TdcRefusal."""
+class TdcDevice(InputSettings):
+    """Settings and data of one device between two initialisations. Methods raise TdcRefusal.
 
-    def __init__(self, now_ps: int) -> None:
-        self._now_ps = now_ps
-        self._stage = InputStage()
-        self._synthetic = InputStage()
+    `demo` is a library without a device: all functions can be used, and `features` are those of the file last read.
+    """
+
+    def __init__(
+        self,
+        now_ps: int,
+        generation: Generation = GENERATIONS[1],
+        features: int | None = None,
+        *,
+        demo: bool = False,
+    ) -> None:
+        super().__init__(now_ps, generation, features)
+        self.demo_features = 0
+        self._demo = demo
         self._ring = TagRing()
         self._frozen = False
         self._lost = False
         self._file: TagFile | None = None
-        self._conditioning = [(True, 1.0)] * CHANNELS
+        self._file_ps = now_ps
         self._window_ps = 1000
         self._exposure_ms = 1000
         self._generated_ps = 0
         self._random = np.random.default_rng(0)
+        self.startstop = StartStop(generation.highest_channel)
+        self.hbt = Hbt(generation.highest_channel)
+        self.lifetime = Lifetime(generation.highest_channel)
+        self.heralded = Heralded(generation.highest_channel)
         self._restart_counters()
-
-    # Settings
-
-    def timebase(self) -> float:
-        """Unit of all times in seconds."""
-        return TIMEBASE_S
-
-    def clock_state(self) -> tuple[bool, bool]:
-        """Whether the clock is locked to another one, and whether another device is locked to it: neither."""
-        return False, False
-
-    def enable_channels(self, mask: int) -> None:
-        """Bit n lets events of input n into the timestamps; further bits are ignored."""
-        self._stage.channel_mask = mask & (1 << CHANNELS) - 1
-        self._synthetic.channel_mask = self._stage.channel_mask
-
-    def channels_enabled(self) -> int:
-        """The mask that holds."""
-        return self._stage.channel_mask
-
-    def configure_signal_conditioning(self, channel: int, kind: int, edge: int, threshold_v: float) -> None:
-        """LVTTL and NIM bring their own edge and threshold; MISC takes those given, in steps of 1.47 mV."""
-        require_range(0 <= channel < CHANNELS and kind in tuple(SignalConditioning))
-        if kind == SignalConditioning.MISC:
-            require_range(MIN_THRESHOLD_V <= threshold_v <= MAX_THRESHOLD_V)
-            self._conditioning[channel] = (
-                edge != 0,
-                round(threshold_v / THRESHOLD_STEP_V) * THRESHOLD_STEP_V,
-            )
-        else:
-            self._conditioning[channel] = _PRESETS[SignalConditioning(kind)]
-
-    def signal_conditioning(self, channel: int) -> tuple[bool, float]:
-        """Rising edge or not, and threshold in V, as in effect."""
-        require_range(0 <= channel < CHANNELS)
-        return self._conditioning[channel]
-
-    def configure_sync_divider(self, divider: int, reconstruct: int) -> None:
-        """Pass one event in 1, 2, 4 or 8 of input 0; reconstructed events make up for those skipped."""
-        require_range(divider in SYNC_DIVIDERS)
-        self._stage.sync_divider, self._stage.sync_reconstruct = divider, reconstruct != 0
-
-    def sync_divider(self) -> tuple[int, bool]:
-        """Divider, and whether skipped events are reconstructed."""
-        return self._stage.sync_divider, self._stage.sync_reconstruct
 
     def set_coincidence_window(self, window_ps: int) -> None:
         """0 to 2e9 ps; counting starts anew."""
@@ -117,26 +84,6 @@ class TdcDevice:
         """Coincidence window in ps and exposure time in ms."""
         return self._window_ps, self._exposure_ms
 
-    def set_channel_delays(self, delays_ps: Sequence[int]) -> None:
-        """One delay for each input, -100 to 100 ns, added to its timestamps from now on."""
-        require_range(all(abs(delay_ps) <= MAX_DELAY_PS for delay_ps in delays_ps))
-        self._stage.delays_ps = list(delays_ps)
-        self._synthetic.delays_ps = list(delays_ps)
-
-    def channel_delays(self) -> Sequence[int]:
-        """Eight values, as many as the header asks to make room for; the last three are 0."""
-        return [*self._stage.delays_ps, *[0] * (_LEGACY_CHANNELS - CHANNELS)]
-
-    def set_dead_time(self, channel: int, dead_time_ps: int) -> None:
-        """Time for which an input is blind after an event; 0 for none."""
-        require_range(0 <= channel < CHANNELS and dead_time_ps >= 0)
-        self._stage.dead_times_ps[channel] = dead_time_ps
-
-    def dead_time(self, channel: int) -> int:
-        """Dead time of an input in ps."""
-        require_range(0 <= channel < CHANNELS)
-        return self._stage.dead_times_ps[channel]
-
     def set_buffer_size(self, size: int) -> None:
         """1 to 1e6 timestamps; the buffer is empty afterwards."""
         require_range(1 <= size <= MAX_BUFFER_SIZE)
@@ -147,17 +94,51 @@ class TdcDevice:
         return self._ring.capacity
 
     def freeze_buffers(self, freeze: int) -> None:
-        """Keep new events out of the timestamp buffer, or no more; counters and files go on."""
+        """Keep new events out of timestamp buffer and histograms, or no more; counters and files go on."""
         self._frozen = freeze != 0
+
+    def enable_hbt(self, on: int) -> None:
+        """Correlate, if the feature is there."""
+        self._require_feature_unless_demo(Feature.HBT)
+        self.hbt.enable(on)
+
+    def enable_lifetime(self, on: int) -> None:
+        """Make lifetime histograms, if the feature is there."""
+        self._require_feature_unless_demo(Feature.LIFETIME)
+        self.lifetime.enable(on)
+
+    def _require_feature_unless_demo(self, feature: Feature) -> None:
+        if not self._demo:
+            self.require_feature(feature)
 
     # Data
 
-    def arrive(self, times: Times, channels: Channels, until_ps: int) -> None:
-        """Take in the events of the inputs up to `until_ps`."""
-        self._now_ps = until_ps
-        times, channels, complete_ps = self._stage.pass_events(times, channels, until_ps)
+    def arrive(self, times: Times, channels: Channels, until_ps: int, *, live: bool = True) -> None:
+        """Take in the events of the inputs up to `until_ps`, and those of the selftest if the input is `live`."""
+        begin_ps, self._now_ps = self._now_ps, until_ps
+        if live:
+            times, channels = merged((times, channels), self._selftest.between(begin_ps, until_ps))
+        ready = int(np.searchsorted(times, self._calibrated_ps))
+        times, channels, complete_ps = self._stage.pass_events(times[ready:], channels[ready:], until_ps)
         self._counters.feed(times, channels, complete_ps)
-        self._keep(times, channels)
+        passed = self._filters.pass_events(times, channels, complete_ps, self._window_ps)
+        self._hand_over(*self._single_stops.pass_events(*passed[:2]), complete_ps=passed[2])
+
+    def _hand_over(self, times: Times, channels: Channels, *, complete_ps: int) -> None:
+        """To the computer: start events as channel 5, or for the histograms only; the ticks for a file only."""
+        if self._five_channels:
+            channels = np.where(channels == 0, _START_AS_CHANNEL, channels).astype(np.uint8)
+        self._histogram(times, channels)
+        if not self._five_channels and not self._clock_reset_disabled:
+            stops = channels != 0
+            times, channels = times[stops], channels[stops]
+        self._store(times, channels, self._ticks_until(complete_ps))
+
+    def _ticks_until(self, complete_ps: int) -> Times:
+        begin_ps, self._file_ps = self._file_ps, max(self._file_ps, complete_ps)
+        if self._file is None or not self._marker_mask >> _TICK_BIT & 1:
+            return np.empty(0, np.int64)
+        return ticks_between(begin_ps, self._file_ps)
 
     def lose_events(self) -> None:
         """Take note of events that were lost before they arrived."""
@@ -169,7 +150,7 @@ class TdcDevice:
         return lost
 
     def coincidence_counters(self) -> tuple[Sequence[int], int]:
-        """The 31 counters of the last exposure, and the number of exposures since the last call."""
+        """The counters of the last exposure, and the number of exposures since the last call."""
         return self._counters.latest()
 
     def last_timestamps(self, reset: int) -> Sequence[tuple[Times, Channels]]:
@@ -182,10 +163,8 @@ class TdcDevice:
         if not filename or file_format == FileFormat.NONE:
             return
         require_range(file_format in tuple(FileFormat))
-        if file_format == FileFormat.COMPRESSED:
-            raise TdcRefusal(ReturnCode.NOT_AVAILABLE)
         try:
-            self._file = TagFile(Path(filename.decode()), FileFormat(file_format), FEATURES)
+            self._file = TagFile(Path(filename.decode()), FileFormat(file_format), self.features)
         except OSError as error:
             raise TdcRefusal(ReturnCode.CANT_OPEN) from error
 
@@ -197,15 +176,17 @@ class TdcDevice:
 
     def read_timestamps(self, filename: bytes | None, file_format: int) -> None:
         """Take in the events of a binary file as they are: what wrote them has applied the delays."""
-        require_range(file_format in (FileFormat.BINARY, FileFormat.RAW))
+        require_range(file_format in (FileFormat.BINARY, FileFormat.RAW, FileFormat.COMPRESSED))
+        path = Path((filename or b"").decode())
         try:
-            self._keep(*read_tags(Path((filename or b"").decode())))
+            self.demo_features = (features_of(path) or 0) & (Feature.HBT | Feature.LIFETIME)
+            self._keep(*read_tags(path, FileFormat(file_format)))
         except OSError as error:
             raise TdcRefusal(ReturnCode.CANT_OPEN) from error
 
     def input_timestamps(self, times: Times, channels: Channels) -> None:
         """Take in synthetic events; mask and delays apply to them, the counters of the device do not see them."""
-        require_range(bool(np.all(channels < CHANNELS)))
+        require_range(bool(np.all(channels < self.generation.inputs)))
         order = np.argsort(times, kind="stable")
         passed = self._synthetic.pass_events(times[order], channels[order], 0)
         rest = self._synthetic.release()
@@ -216,7 +197,7 @@ class TdcDevice:
         """Take in random events of the enabled inputs, with this centre and width of the time differences."""
         require_range(kind in tuple(SimulationType) and count >= 0)
         require_range(math.isfinite(centre_ps) and math.isfinite(width_ps) and width_ps >= 0)
-        enabled = [channel for channel in range(CHANNELS) if self._stage.channel_mask >> channel & 1]
+        enabled = [channel for channel in range(self.generation.inputs) if self._stage.lets_in(channel)]
         if not enabled:
             raise TdcRefusal(ReturnCode.NOT_ENABLED)
         if kind == SimulationType.FLAT:
@@ -228,12 +209,26 @@ class TdcDevice:
         self._keep(times, self._random.choice(np.array(enabled, dtype=np.uint8), times.size))
 
     def _keep(self, times: Times, channels: Channels) -> None:
+        self._histogram(times, channels)
+        self._store(times, channels, np.empty(0, np.int64))
+
+    def _histogram(self, times: Times, channels: Channels) -> None:
+        if not self._frozen:
+            for histograms in (self.startstop, self.hbt, self.lifetime, self.heralded):
+                histograms.feed(times, channels)
+
+    def _store(self, times: Times, channels: Channels, ticks: Times) -> None:
         if self._file is not None:
-            self._file.append(times, channels)
+            self._file.append(
+                *merged((times, channels), (ticks, np.full(ticks.size, TICK_CHANNEL, np.uint8)))
+            )
         if not self._frozen:
             self._lost |= self._ring.write(times, channels)
 
     def _restart_counters(self) -> None:
         self._counters = CoincidenceCounters(
-            window_ps=self._window_ps, exposure_ps=self._exposure_ms * _PS_PER_MS, since_ps=self._now_ps
+            window_ps=self._window_ps,
+            exposure_ps=self._exposure_ms * _PS_PER_MS,
+            since_ps=self._now_ps,
+            inputs=self.generation.inputs,
         )

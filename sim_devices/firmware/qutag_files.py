@@ -1,9 +1,10 @@
 """Timestamp files of the quTAG library.
 
 Reference: qutools tdcbase.h, TDC_writeTimestamps and TDC_readTimestamps: records of 8 bytes of time and 2
-of channel, little-endian; ASCII has `time,channel` lines. Header fields as found in files of real devices.
-Channels carry the front-panel numbers in all formats, as in those files. Assumed: the 16 bytes that differ
-from file to file are random, and a file longer than 4 GiB has its size modulo 2**32 in the header.
+of channel, little-endian; COMPRESSED has 37 bits of time and 3 of channel in 5 bytes, and no markers; ASCII has
+`time,channel` lines. Header fields as found in files of real devices. Channels carry the front-panel numbers in all
+formats, as in those files. Assumed: the 16 bytes that differ from file to file are random, a file longer than 4 GiB
+has its size modulo 2**32 in the header, and a header is followed by COMPRESSED records if that is the format given.
 """
 
 import os
@@ -21,6 +22,9 @@ _MAGIC = 0xFA91B387
 _FORMAT_WORD = 0x800
 _HEADER = struct.Struct("<IIII8x16s")
 _RECORD = np.dtype([("time", "<i8"), ("channel", "<u2")])
+_PACKED_BYTES = 5
+_PACKED_TIME = (1 << 37) - 1
+_PACKED_CHANNELS = 8
 
 
 class FileFormat(IntEnum):
@@ -51,9 +55,18 @@ class TagFile:
             )
             self._file.write("".join(lines).encode())
             return
+        if self._format is FileFormat.COMPRESSED:
+            self._append_packed(times, channels)
+            return
         records = np.empty(times.size, dtype=_RECORD)
         records["time"], records["channel"] = times, channels
         self._file.write(records.view(np.uint8).data)
+
+    def _append_packed(self, times: Times, channels: Channels) -> None:
+        stored = channels < _PACKED_CHANNELS
+        words = (times[stored] & _PACKED_TIME) | channels[stored].astype(np.int64) << 37
+        rows = words.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :_PACKED_BYTES]
+        self._file.write(rows.tobytes())
 
     def close(self) -> None:
         """Bring the size in the header up to date and close."""
@@ -61,7 +74,7 @@ class TagFile:
         self._file.close()
 
     def _write_header(self) -> None:
-        if self._format is not FileFormat.BINARY:
+        if self._format not in (FileFormat.BINARY, FileFormat.COMPRESSED):
             return
         size = max(HEADER_BYTES, self._file.seek(0, os.SEEK_END))
         self._file.seek(0)
@@ -69,10 +82,34 @@ class TagFile:
         self._file.seek(0, os.SEEK_END)
 
 
-def read_tags(path: Path) -> tuple[Times, Channels]:
-    """All events of a BINARY or RAW file; a header is recognised. Raises OSError when it cannot be read."""
+def read_tags(path: Path, file_format: FileFormat = FileFormat.BINARY) -> tuple[Times, Channels]:
+    """All events of a binary file; a header is recognised. Raises OSError when it cannot be read."""
     content = path.read_bytes()
-    has_header = len(content) >= HEADER_BYTES and struct.unpack_from("<I", content)[0] == _MAGIC
-    body = memoryview(content)[HEADER_BYTES if has_header else 0 :]
+    body = memoryview(content)[HEADER_BYTES if features_of(path) is not None else 0 :]
+    if file_format is FileFormat.COMPRESSED:
+        return _unpacked(body)
     records = np.frombuffer(body[: len(body) // _RECORD.itemsize * _RECORD.itemsize], dtype=_RECORD)
     return records["time"].astype(np.int64), records["channel"].astype(np.uint8)
+
+
+def features_of(path: Path) -> int | None:
+    """Feature flags of the device that wrote a file, from its header; None without one."""
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    if len(head) < HEADER_BYTES or struct.unpack_from("<I", head)[0] != _MAGIC:
+        return None
+    return struct.unpack_from("<I", head, 12)[0]
+
+
+def _unpacked(body: memoryview) -> tuple[Times, Channels]:
+    """Times as they were from the first one on, as long as no pause was longer than their 37 bits."""
+    count = len(body) // _PACKED_BYTES
+    rows = np.zeros((count, 8), np.uint8)
+    rows[:, :_PACKED_BYTES] = np.frombuffer(body[: count * _PACKED_BYTES], np.uint8).reshape(
+        -1, _PACKED_BYTES
+    )
+    words = rows.view("<i8")[:, 0]
+    times = words & _PACKED_TIME
+    if count:
+        times[1:] = times[0] + np.cumsum(np.diff(times) & _PACKED_TIME)
+    return times.astype(np.int64), (words >> 37).astype(np.uint8)

@@ -58,16 +58,22 @@ def count_coincidences(
     channels: NDArray[np.uint8],
     window_ps: int,
     state: NDArray[np.int64],
+    bits: NDArray[np.int64],
     singles: NDArray[np.int64],
     patterns: NDArray[np.int64],
 ) -> None:
-    """Add to `singles` (by input) and `patterns` (by the inputs of a coincidence that has ended, bit by bit)."""
+    """Add to `singles` (by input) and `patterns` (by the inputs of a coincidence that has ended, bit by bit).
+
+    `bits` gives the bit of each input, 0 for those that take no part in coincidences.
+    """
     leader_ps, pattern = state[LEADER], state[PATTERN]
     for i in range(times.size):
         channel = channels[i]
         singles[channel] += 1
+        if bits[channel] == 0:
+            continue
         if times[i] > leader_ps + window_ps:
             patterns[pattern] += 1
             leader_ps, pattern = times[i], 0
-        pattern |= 1 << channel
+        pattern |= bits[channel]
     state[LEADER], state[PATTERN] = leader_ps, pattern

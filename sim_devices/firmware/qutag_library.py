@@ -12,13 +12,15 @@ from enum import Enum
 from typing import Protocol
 
 from qdci_lab.errors import TransportError
-from sim_devices.firmware.qutag_codes import FEATURES, DeviceType, ReturnCode, TdcRefusal
+from sim_devices.firmware.qutag_codes import ReturnCode, TdcRefusal
 from sim_devices.firmware.qutag_device import TdcDevice
+from sim_devices.firmware.qutag_profile import GENERATIONS, Generation
 from sim_devices.firmware.qutag_stream import Channels, Times
 
 _FIRST_SLICE_PS = 10**10
 _LONGEST_SLICE_PS = 10**15
 _TAGS_PER_SLICE = 1 << 20
+_BUSY_POLL_PS = 5 * 10**9
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class FoundDevice:
 
     serial_number: str
     device_id: int
+    features: int | None = None
 
 
 class DeviceLocked(TransportError):
@@ -59,6 +62,10 @@ class TagLine(Protocol):
         """Lab time, and the events since the last read before `until_ps`; they hold until the next read."""
         ...
 
+    def wait(self, by_ps: int) -> int:
+        """Let lab time pass; returns it in ps."""
+        ...
+
     def close(self) -> None:
         """Leave the device alone."""
         ...
@@ -75,12 +82,13 @@ class _State(Enum):
 class TdcLibrary:
     """The library with its one device. Methods raise TdcRefusal; callers hold `lock` around each call."""
 
-    def __init__(self, line: TagLine) -> None:
+    def __init__(self, line: TagLine, generation: Generation = GENERATIONS[1]) -> None:
         self.lock = threading.RLock()
+        self.generation = generation
         self._line = line
         self._state = _State.OFF
         self._found: FoundDevice | None = None
-        self._device = TdcDevice(0)
+        self._device = self._demo_device()
         self._input_on = False
         self._read_to_ps = 0
         self._slice_ps = _FIRST_SLICE_PS
@@ -115,7 +123,7 @@ class TdcLibrary:
     def device_info(self, number: int) -> tuple[int, int, str, bool]:
         """Type, device number, serial number and whether connected, of a device that was found."""
         found = self._numbered(number)
-        return DeviceType.QUTAG, found.device_id, found.serial_number, self._state is _State.READY
+        return self.generation.device_type, found.device_id, found.serial_number, self._state is _State.READY
 
     def connect(self, number: int) -> None:
         """Connect to a device that was found."""
@@ -145,11 +153,12 @@ class TdcLibrary:
 
     def device_type(self) -> int:
         """TDC_DevType: none unless a device is connected."""
-        return DeviceType.QUTAG if self._state is _State.READY else DeviceType.NONE
+        kinds = self.generation
+        return kinds.device_type if self._state is _State.READY else kinds.no_device_type
 
     def features(self) -> int:
-        """Feature flags of the device connected."""
-        return FEATURES if self._state is _State.READY else 0
+        """Feature flags of the device connected; without one, those of the file read last."""
+        return int(self._device.features) if self._state is _State.READY else self._device.demo_features
 
     def device(self) -> TdcDevice:
         """The device, for calls that only look at its settings."""
@@ -184,10 +193,18 @@ class TdcLibrary:
                 raise self._lose() from error
         self._input_on = on != 0
 
+    def calibrating(self) -> bool:
+        """Whether the device is calibrating; a device that is asked so lets a little time pass, or none would."""
+        active = self.settled_device().calibration_state()
+        if active and self._state is _State.READY:
+            self._line.wait(_BUSY_POLL_PS)
+        return active
+
     def _connect(self) -> None:
         self._line.connect()
         self._read_to_ps = self._line.switch_input(on=True)
-        self._device = TdcDevice(self._read_to_ps)
+        features = None if self._found is None else self._found.features
+        self._device = TdcDevice(self._read_to_ps, self.generation, features)
         self._input_on = True
         self._slice_ps = _FIRST_SLICE_PS
         self._state = _State.READY
@@ -198,8 +215,11 @@ class TdcLibrary:
                 self.enable_input(0)
         self._device.close_file()
         self._line.close()
-        self._device = TdcDevice(0)
+        self._device = self._demo_device()
         self._state = state
+
+    def _demo_device(self) -> TdcDevice:
+        return TdcDevice(0, self.generation, demo=True)
 
     def _lose(self) -> TdcRefusal:
         self._line.close()
@@ -218,18 +238,22 @@ class TdcLibrary:
         """Read up to the present in slices of about a million events, however long nobody has read."""
         goal_ps: int | None = None
         while goal_ps is None or self._read_to_ps < goal_ps:
-            until_ps = self._read_to_ps + self._slice_ps
+            until_ps = self._read_to_ps + min(self._slice_ps, self._selftest_slice_ps())
             now_ps, times, channels = self._line.read(until_ps)
             goal_ps = now_ps if goal_ps is None else goal_ps
             seen = times.size if self._input_on else 0
             if self._line.overflowed:
                 self._device.lose_events()
-            self._device.arrive(times[:seen], channels[:seen], min(until_ps, now_ps))
+            self._device.arrive(times[:seen], channels[:seen], min(until_ps, now_ps), live=self._input_on)
             self._read_to_ps = min(until_ps, now_ps)
             if times.size > 2 * _TAGS_PER_SLICE:
                 self._slice_ps = max(1, self._slice_ps * _TAGS_PER_SLICE // times.size)
             elif until_ps <= now_ps and times.size < _TAGS_PER_SLICE // 4:
                 self._slice_ps = min(4 * self._slice_ps, _LONGEST_SLICE_PS)
+
+    def _selftest_slice_ps(self) -> int:
+        rate_hz = self._device.selftest_rate_hz
+        return int(_TAGS_PER_SLICE * 1e12 / rate_hz) if rate_hz > 0.0 else _LONGEST_SLICE_PS
 
 
 def _refusal_code(error: TransportError) -> ReturnCode:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sim_devices.firmware.qutag_kernels import merge_delayed, outlive_dead_time
 
 CHANNELS = 5
-"""Inputs of the device: 0 is the start input, 1 to 4 are the stop inputs."""
+"""Inputs of a first-generation device: 0 is the start input, 1 to 4 are the stop inputs."""
 
 Times = NDArray[np.int64]
 Channels = NDArray[np.uint8]
@@ -26,13 +26,15 @@ class InputStage:
     held until time has passed it by, so the order does not depend on how often somebody reads.
     """
 
-    def __init__(self) -> None:
-        self.channel_mask = (1 << CHANNELS) - 1
-        self.delays_ps = [0] * CHANNELS
-        self.dead_times_ps = [0] * CHANNELS
+    def __init__(self, inputs: int = CHANNELS) -> None:
+        self.inputs = inputs
+        self.channel_mask = (1 << inputs) - 1
+        self.linked_away: frozenset[int] = frozenset()
+        self.delays_ps = [0] * inputs
+        self.dead_times_ps = [0] * inputs
         self.sync_divider = 1
         self.sync_reconstruct = False
-        self._last_events_ps = np.full(CHANNELS, _LONG_AGO_PS, dtype=np.int64)
+        self._last_events_ps = np.full(inputs, _LONG_AGO_PS, dtype=np.int64)
         self._sync_events = 0
         self._held_times, self._held_channels = _NO_TIMES, _NO_CHANNELS
 
@@ -42,6 +44,10 @@ class InputStage:
         times, channels = self._after_divider(times, channels)
         times, channels = self._after_mask(times, channels)
         return self._after_delays(times, channels, until_ps)
+
+    def lets_in(self, channel: int) -> bool:
+        """Whether events of an input pass: it is enabled, and not given to another one to measure with."""
+        return bool(self.channel_mask >> channel & 1) and channel not in self.linked_away
 
     def release(self) -> tuple[Times, Channels]:
         """The events that are held, for a source that ends."""
@@ -67,9 +73,9 @@ class InputStage:
         return times[passed], channels[passed]
 
     def _after_mask(self, times: Times, channels: Channels) -> tuple[Times, Channels]:
-        if self.channel_mask == (1 << CHANNELS) - 1:
+        if self.channel_mask == (1 << self.inputs) - 1 and not self.linked_away:
             return times, channels
-        enabled = np.array([self.channel_mask >> channel & 1 for channel in range(CHANNELS)], dtype=np.bool_)
+        enabled = np.array([self.lets_in(channel) for channel in range(self.inputs)], dtype=np.bool_)
         passed = enabled[channels]
         return times[passed], channels[passed]
 

@@ -174,8 +174,13 @@ class ControlServer:
         if call == "input":
             port.tagger.switch_input(on=request.get("on") is True)
         elif call == "state":
-            device_id = fault.device_id if isinstance(fault, WrongIdentity) else port.tagger.device_id
-            head |= {"serial_number": port.tagger.serial_number, "device_id": device_id}
+            tagger = port.tagger
+            device_id = fault.device_id if isinstance(fault, WrongIdentity) else tagger.device_id
+            head |= {
+                "serial_number": tagger.serial_number,
+                "device_id": device_id,
+                "features": tagger.features,
+            }
         else:
             raise RequestRefused(f"a tagger has no call {call!r}; there are input, read, state")
         return _Reply({"now_ps": self._bench.lab_time.now_ps(), **head})

@@ -35,7 +35,8 @@ class TaggerLine:
         """Look for the device; nothing else is possible before."""
         self._boot = None
         reply = self._ask("state")
-        return FoundDevice(str(reply["serial_number"]), int(str(reply["device_id"])))
+        numbers = (int(str(reply[key])) for key in ("device_id", "features"))
+        return FoundDevice(str(reply["serial_number"]), *numbers)
 
     def connect(self) -> int:
         """Begin a session, which ends when the device is switched off."""
@@ -65,6 +66,10 @@ class TaggerLine:
         self._receive(channels.data)
         return _lab_time(reply), times, channels
 
+    def wait(self, by_ps: int) -> int:
+        """Let lab time pass; returns it in ps."""
+        return _lab_time(self._request({"op": "advance", "by_ps": by_ps}))
+
     def close(self) -> None:
         """Leave the bench; the next call opens the line again."""
         if self._line is not None:
@@ -77,6 +82,9 @@ class TaggerLine:
         request = {"op": "tagger", "device": self._device, "call": call, **arguments}
         if self._boot is not None:
             request["boot"] = self._boot
+        return self._request(request)
+
+    def _request(self, request: dict[str, object]) -> dict[str, object]:
         try:
             connection, replies = self._opened()
             connection.sendall(json.dumps(request).encode() + b"\n")

@@ -37,7 +37,10 @@ class LibraryWire:
 
     def __init__(self, port: TaggerPort, control_address: str, device: str) -> None:
         self._port = port
-        query = urlencode({"control": control_address, "device": device}, safe=":")
+        names = {"control": control_address, "device": device}
+        if port.tagger.generation != 1:
+            names["generation"] = str(port.tagger.generation)
+        query = urlencode(names, safe=":")
         self.address = f"c_api+python:sim_devices.server.c_api:function_table?{query}"
 
     def start(self) -> None:
