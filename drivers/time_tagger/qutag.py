@@ -1,4 +1,4 @@
-"""qutools quTAG, four inputs, through its maker's library (qutools, tdcbase.h, first generation)."""
+"""qutools quTAG of either generation, through its maker's library (qutools, tdcbase.h)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from drivers.time_tagger import qutag_api
 from drivers.time_tagger.acquisition import LAST_FILLING, SAFE_FILLING, Acquisition, Pace, Tally
 from drivers.time_tagger.hand_over import Block, HandOver
-from drivers.time_tagger.qutag_api import INPUTS, QuTagApi
+from drivers.time_tagger.qutag_api import INPUTS, INPUTS_OF, QuTagApi
+from drivers.time_tagger.qutag_evaluation import QuTagEvaluation
 from drivers.time_tagger.tags import RecordedTags
-from qdci_lab.device import LabDevice, Work
+from qdci_lab.device import Work
 from qdci_lab.errors import (
     Abandoned,
     AcquisitionError,
@@ -36,7 +37,7 @@ NOT_RECORDED = -1
 GLANCE_S = 0.005
 
 
-class QuTag(LabDevice):
+class QuTag(QuTagEvaluation):
     """A time tagger whose tags are read by polling the library's ring buffer.
 
     A process has one library, which serves one device. A call that has not come back after `timeout_s` is given up; the
@@ -47,7 +48,8 @@ class QuTag(LabDevice):
     work beside the reader; when all are full until the library's buffer nearly is, readings are dropped, counted in
     `tags_lost`, and treated as lost data. `first_channel_number` is the number by which the library calls input 1:
     headers say 0, real files say 1, so that 1 is assumed. Tags reach others with the numbers of the front panel.
-    `on_data_loss` says whether lost tags end an acquisition or are only noted in `data_lost`.
+    `on_data_loss` says whether lost tags end an acquisition or are only noted in `data_lost`. `generation` is that of
+    the library: 1 with four inputs, 2 with 32; `dead_times_ps`, left as they are when not given, are of the first.
 
     Tags are recorded while `keep_tags` is true and `segment_directory` is given; `first_tag` is then the index in the
     run of the acquisition's first tag (-1: not recorded), `tag_count` their number.
@@ -80,7 +82,7 @@ class QuTag(LabDevice):
         element="input",
     )
     thresholds = controlled(
-        lambda device: tuple(device.api.threshold_v(number) for number in INPUTS),
+        lambda device: tuple(device.api.threshold_v(number) for number in device.inputs),
         lambda device, thresholds_v: device.apply_thresholds(thresholds_v),
         "V",
         limits=qutag_api.THRESHOLD_RANGE_V,
@@ -97,8 +99,10 @@ class QuTag(LabDevice):
         address: str,
         *,
         channels: Sequence[int] = INPUTS,
-        channel_delays_ps: Sequence[int] = (0, 0, 0, 0),
+        channel_delays_ps: Sequence[int] | None = None,
         thresholds_v: Sequence[float] | None = None,
+        dead_times_ps: Sequence[int] | None = None,
+        generation: Literal[1, 2] = 1,
         buffer_size: int = qutag_api.MAX_BUFFER_SIZE,
         backlog: int = 16,
         poll_s: float = 0.2,
@@ -114,7 +118,12 @@ class QuTag(LabDevice):
         self.acquisition_time_s = 1.0
         self.keep_tags = False
         self.tags = RecordedTags(f"{self.name}_tags", source=f"instrument:{self.name}")
-        self._settings = (tuple(channels), tuple(channel_delays_ps), thresholds_v, buffer_size)
+        if generation not in INPUTS_OF:
+            raise LocalProtocolError(f"{self.label}: generation {generation} of the quTAG is neither 1 nor 2")
+        self.generation = generation
+        delays_ps = (0,) * len(self.inputs) if channel_delays_ps is None else tuple(channel_delays_ps)
+        self._settings = (tuple(channels), delays_ps, thresholds_v, buffer_size)
+        self._dead_times_ps = dead_times_ps
         self._device_id = device_id
         self._channel_shift = np.uint8((1 - first_channel_number) % 256)
         self._loss_is_fatal = on_data_loss == "raise"
@@ -164,6 +173,11 @@ class QuTag(LabDevice):
         self._spare, *self._blocks = (Block(self._pace.buffer_size) for _ in range(1 + self._backlog))
 
     @property
+    def inputs(self) -> tuple[int, ...]:
+        """Numbers of the stop inputs, as on the front panel."""
+        return INPUTS_OF[self.generation]
+
+    @property
     def segment_directory(self) -> Path | None:
         """Where recorded tags go."""
         return self.tags.directory
@@ -175,7 +189,7 @@ class QuTag(LabDevice):
     def open_link(self) -> None:
         """Load the library and connect to the device (TransportError, InstrumentError)."""
         self.library.open()
-        api = QuTagApi(self._bind, label=self.label)
+        api = QuTagApi(self._bind, label=self.label, generation=self.generation)
         api.init(self._device_id)
         self._allocate_buffers()
         self._api = api
@@ -215,6 +229,8 @@ class QuTag(LabDevice):
         if thresholds_v is not None:
             self.check_one_each("threshold in V", thresholds_v)
             self.apply_thresholds(thresholds_v)
+        if self._dead_times_ps is not None:
+            self.apply_dead_times(self._dead_times_ps)
 
     def submit(
         self, work: Work, *, name: str = "", units: str = "", timeout: float | None = None
@@ -291,7 +307,7 @@ class QuTag(LabDevice):
             raise LocalProtocolError(f"{self.label}: an acquisition of {max_duration_s} s")
         aborts = self._aborts if self._aborts_when_submitted is None else self._aborts_when_submitted
         tally = Tally(
-            self.clock.now_ps(), seconds_to_ps(max_duration_s), inputs=len(INPUTS), rate_hz=self._rate_hz
+            self.clock.now_ps(), seconds_to_ps(max_duration_s), inputs=len(self.inputs), rate_hz=self._rate_hz
         )
         self._check_wanted(tally, aborts, status)
         analysis = _Analysis(consume, progress)
@@ -323,14 +339,14 @@ class QuTag(LabDevice):
 
     def apply_thresholds(self, thresholds_v: Sequence[float]) -> None:
         """Set the threshold of each input; only the worker calls this."""
-        for number, threshold_v in zip(INPUTS, thresholds_v, strict=True):
+        for number, threshold_v in zip(self.inputs, thresholds_v, strict=True):
             self.api.set_threshold(number, float(threshold_v))
 
     def check_one_each(self, what: str, values: Any) -> None:
         """LocalProtocolError unless there is one value for each input."""
-        if np.shape(values) != (len(INPUTS),):
+        if np.shape(values) != (len(self.inputs),):
             raise LocalProtocolError(
-                f"{self.label}: one {what} for each of {len(INPUTS)} inputs, not {values!r}"
+                f"{self.label}: one {what} for each of {len(self.inputs)} inputs, not {values!r}"
             )
 
     def _measure(self, status: TaskStatus) -> None:

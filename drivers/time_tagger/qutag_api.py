@@ -1,7 +1,8 @@
-"""The maker's C interface of a quTAG, as far as it is used (qutools, tdcbase.h and tdcdecl.h, first generation, 2019).
+"""The maker's C interface of a quTAG, as far as it is used (qutools, tdcbase.h and tdcdecl.h).
 
-Four inputs, numbered from 1 as on the front panel, beside the start input 0, which is kept off: it would reset the
-clock. Times are in the library's time base, 1 ps. Prototypes, ranges and return codes; nothing is loaded here.
+First generation (2019): four inputs, numbered from 1 as on the front panel. Second generation (quTAG HR and MC, 2022):
+32 of them. The start input 0 is kept off: it would reset the clock. Times are in the library's time base, 1 ps.
+Prototypes, ranges and return codes; nothing is loaded here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.time_tagger.qutag_evaluation_api import EvaluationApi
 from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError, TransportTimeout
 
 INPUTS = (1, 2, 3, 4)
+INPUTS_OF = {1: INPUTS, 2: tuple(range(1, 33))}
 HARDWARE_INPUTS = 5
 DELAYS_READ_BACK = 8
 MAX_DELAY_PS = 100_000
@@ -23,7 +26,7 @@ THRESHOLD_STEP_V = 0.00147
 MAX_BUFFER_SIZE = 1_000_000
 TIME_BASE_S = 1e-12
 ANY_DEVICE = -1
-DEVICE_TYPE_QUTAG = 0
+DEVICE_TYPES = {1: (0,), 2: (0, 1, 2)}
 SIGNAL_CONDITIONING_MISC = 3
 
 Bind = Callable[[str, Any, Sequence[Any]], Callable[..., Any]]
@@ -80,6 +83,19 @@ PROTOTYPES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 }
 """Result and argument types by symbol; Bln32 is an int32, an enumeration an int."""
 
+SECOND_PROTOTYPES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    **{
+        symbol: types
+        for symbol, types in PROTOTYPES.items()
+        if symbol not in ("TDC_setChannelDelays", "TDC_getChannelDelays")
+    },
+    "TDC_enableChannels": (c_int, (c_int32, c_int32)),
+    "TDC_getChannelsEnabled": (c_int, (POINTER(c_int32), POINTER(c_int32))),
+    "TDC_setChannelDelay": (c_int, (c_int32, c_int32)),
+    "TDC_getChannelDelay": (c_int, (c_int32, POINTER(c_int32))),
+}
+"""The same of the second generation."""
+
 
 class QuTagApi:
     """The functions of one loaded library, with Python's values for arguments and results.
@@ -88,11 +104,16 @@ class QuTagApi:
     library's own words; an argument beyond the header's range is a LocalProtocolError, and nothing is called.
     """
 
-    def __init__(self, bind: Bind, *, label: str = "") -> None:
+    def __init__(self, bind: Bind, *, label: str = "", generation: int = 1) -> None:
         self._label = label
         self.is_lost = False
         """Whether a call has failed in such a way that the device must be connected anew."""
-        self._functions = {symbol: bind(symbol, *types) for symbol, types in PROTOTYPES.items()}
+        self._generation = generation
+        self._bind = bind
+        self.inputs = INPUTS_OF[generation]
+        prototypes = PROTOTYPES if generation == 1 else SECOND_PROTOTYPES
+        self._functions = {symbol: bind(symbol, *types) for symbol, types in prototypes.items()}
+        self.evaluation = EvaluationApi(self._call_evaluation, generation=generation)
 
     def init(self, device_id: int = ANY_DEVICE) -> None:
         """TDC_init: connect to the device with that number, or to the first found."""
@@ -109,21 +130,29 @@ class QuTagApi:
 
     def is_qutag(self) -> bool:
         """TDC_getDevType: whether a device, not a simulation by the library, is connected."""
-        return self._functions["TDC_getDevType"]() == DEVICE_TYPE_QUTAG
+        return self._functions["TDC_getDevType"]() in DEVICE_TYPES[self._generation]
 
     def time_base_s(self) -> float:
         """TDC_getTimebase: seconds in a unit of time."""
         return self._ask("TDC_getTimebase", c_double)
 
     def enable_inputs(self, inputs: Sequence[int]) -> None:
-        """TDC_enableChannels: bit n of the mask is input n; bit 0, the start input, stays off."""
-        if not inputs or not set(inputs) <= set(INPUTS):
-            raise LocalProtocolError(f"channels {list(inputs)} are not a choice of {list(INPUTS)}")
-        self._call("TDC_enableChannels", sum(1 << number for number in set(inputs)))
+        """TDC_enableChannels: bit n of the mask is input n, in the second generation n + 1; the start input is off."""
+        if not inputs or not set(inputs) <= set(self.inputs):
+            raise LocalProtocolError(f"channels {list(inputs)} are not a choice of {list(self.inputs)}")
+        mask = sum(1 << number for number in set(inputs))
+        if self._generation == 1:
+            self._call("TDC_enableChannels", mask)
+        else:
+            self._call("TDC_enableChannels", 0, c_int32(mask >> 1))
 
     def enabled_inputs_mask(self) -> int:
         """TDC_getChannelsEnabled: bit n is input n."""
-        return self._ask("TDC_getChannelsEnabled", c_int32)
+        if self._generation == 1:
+            return self._ask("TDC_getChannelsEnabled", c_int32)
+        start, stops = c_int32(), c_int32()
+        self._call("TDC_getChannelsEnabled", byref(start), byref(stops))
+        return (stops.value & 0xFFFFFFFF) << 1 | int(start.value != 0)
 
     def set_threshold(self, number: int, threshold_v: float) -> None:
         """TDC_configureSignalConditioning: level at which an input triggers; its edge stays as it is."""
@@ -141,17 +170,23 @@ class QuTagApi:
 
     def set_delays(self, delays_ps: Sequence[int]) -> None:
         """TDC_setChannelDelays: one delay an input, added by the hardware; the start input's is zero."""
-        if len(delays_ps) != len(INPUTS) or any(abs(delay_ps) > MAX_DELAY_PS for delay_ps in delays_ps):
+        if len(delays_ps) != len(self.inputs) or any(abs(delay_ps) > MAX_DELAY_PS for delay_ps in delays_ps):
             raise LocalProtocolError(
-                f"delays {list(delays_ps)} ps are not {len(INPUTS)} within +-{MAX_DELAY_PS} ps"
+                f"delays {list(delays_ps)} ps are not {len(self.inputs)} within +-{MAX_DELAY_PS} ps"
             )
-        self._call("TDC_setChannelDelays", (c_int32 * HARDWARE_INPUTS)(0, *delays_ps))
+        if self._generation == 1:
+            self._call("TDC_setChannelDelays", (c_int32 * HARDWARE_INPUTS)(0, *delays_ps))
+            return
+        for number, delay_ps in zip(self.inputs, delays_ps, strict=True):
+            self._call("TDC_setChannelDelay", number, delay_ps)
 
     def delays_ps(self) -> tuple[int, ...]:
         """TDC_getChannelDelays: the delays of the inputs."""
+        if self._generation == 2:
+            return tuple(self._channel_delay_ps(number) for number in self.inputs)
         delays = (c_int32 * DELAYS_READ_BACK)()
         self._call("TDC_getChannelDelays", delays)
-        return tuple(delays[number] for number in INPUTS)
+        return tuple(delays[number] for number in self.inputs)
 
     def set_buffer_size(self, size: int) -> None:
         """TDC_setTimestampBufferSize: tags that the library keeps between two readings; empties it."""
@@ -188,6 +223,17 @@ class QuTagApi:
         if not 0 <= valid.value <= len(times):
             raise RemoteProtocolError(f"{self._label}: {valid.value} tags from a buffer of {len(times)} tags")
         return valid.value
+
+    def _channel_delay_ps(self, number: int) -> int:
+        delay = c_int32()
+        self._call("TDC_getChannelDelay", number, byref(delay))
+        return delay.value
+
+    def _call_evaluation(self, symbol: str, types: tuple[Any, tuple[Any, ...]], *arguments: Any) -> None:
+        """Call a function that is bound when it is first wanted."""
+        if symbol not in self._functions:
+            self._functions[symbol] = self._bind(symbol, *types)
+        self._call(symbol, *arguments)
 
     def _signal_conditioning(self, number: int) -> tuple[int, float]:
         """Whether the rising edge counts, and the threshold in V."""

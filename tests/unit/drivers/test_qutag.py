@@ -101,6 +101,8 @@ class Tdcbase:
         self.delays = [0] * 5
         self.signal: dict[int, tuple[int, float]] = dict.fromkeys(range(5), (1, 1.0))
         self.device_type, self.time_base_s = 0, 1e-12
+        self.window_ps, self.exposure_ms = 1000, 100
+        self.dead_times = [0] * 5
         self.emptied_ps = 0
         self.given: list[int] = []
         self.on_reading: Callable[[int], object] = lambda _number: None
@@ -127,6 +129,11 @@ class Tdcbase:
             "TDC_setTimestampBufferSize": self._c(self._set_timestamp_buffer_size, c_int),
             "TDC_getTimestampBufferSize": self._c(self._get_timestamp_buffer_size, ints),
             "TDC_enableTdcInput": self._c(self._enable_tdc_input, c_int),
+            "TDC_getDeviceParams": self._c(self._get_device_params, ints, ints),
+            "TDC_setExposureTime": self._c(self._set_exposure_time, c_int),
+            "TDC_setCoincidenceWindow": self._c(self._set_coincidence_window, c_int),
+            "TDC_setDeadTime": self._c(self._set_dead_time, c_int, c_int),
+            "TDC_getDeadTime": self._c(self._get_dead_time, c_int, ints),
             "TDC_freezeBuffers": self._c(self._freeze_buffers, c_int),
             "TDC_getLastTimestamps": self._c(
                 self._get_last_timestamps, c_int, POINTER(c_longlong), POINTER(c_ubyte), ints
@@ -208,6 +215,26 @@ class Tdcbase:
 
     def _enable_tdc_input(self, enable: int) -> int:
         self.input_on = bool(enable)
+        return 0
+
+    def _get_device_params(self, window: Any, exposure: Any) -> int:
+        window[0], exposure[0] = self.window_ps, self.exposure_ms
+        return 0
+
+    def _set_exposure_time(self, exposure_ms: int) -> int:
+        self.exposure_ms = exposure_ms
+        return 0
+
+    def _set_coincidence_window(self, window_ps: int) -> int:
+        self.window_ps = window_ps
+        return 0
+
+    def _set_dead_time(self, channel: int, dead_time_ps: int) -> int:
+        self.dead_times[channel] = dead_time_ps
+        return 0
+
+    def _get_dead_time(self, channel: int, dead_time: Any) -> int:
+        dead_time[0] = self.dead_times[channel]
         return 0
 
     def _freeze_buffers(self, _freeze: int) -> int:
@@ -771,7 +798,7 @@ def test_reading_does_no_io_and_gives_units(connected: Connected, library: Tdcba
     }
     assert units == {
         "tagger_count_rates": "Hz", "tagger_tags_lost": "1", "tagger_data_lost": "1", "tagger_tag_count": "1",
-        "tagger_first_tag": "1",
+        "tagger_first_tag": "1", "tagger_coincidence_window": "ps", "tagger_exposure_time": "s",
         "tagger_acquisition_time": "s", "tagger_channel_delays": "ps", "tagger_thresholds": "V",
         "tagger_channel_mask": "1", "tagger_buffer_size": "1",
     }  # fmt: skip
@@ -844,3 +871,48 @@ def test_recording_needs_a_staged_tagger(connected: Connected, tmp_path: Path) -
     tagger.keep_tags, tagger.segment_directory = True, tmp_path
     with pytest.raises(RecordError, match="not staged"):
         tagger.trigger().wait(10)
+
+
+# --- counters' settings and dead times
+
+
+def test_exposure_and_window_go_to_the_library_in_its_units(connected: Connected, library: Tdcbase) -> None:
+    tagger = connected()
+    assert (tagger.exposure_time.get(), tagger.coincidence_window.get()) == (0.1, 1000)
+    tagger.exposure_time.set(2.5).wait(timeout=10)
+    tagger.coincidence_window.set(30_000).wait(timeout=10)
+    assert (library.exposure_ms, library.window_ps) == (2500, 30_000)
+    with pytest.raises(LimitError, match=r"65\.535 s"):
+        tagger.exposure_time.set(65.6)
+    with pytest.raises(LimitError, match="2e\\+09 ps"):
+        tagger.coincidence_window.set(2_000_000_001)
+
+
+def test_dead_times_are_set_when_connecting_and_read_back(connected: Connected, library: Tdcbase) -> None:
+    tagger = connected(dead_times_ps=[100, 200, 300, 400_000])
+    assert library.dead_times == [0, 100, 200, 300, 400_000]
+    assert tuple(tagger.dead_times.get()) == (100, 200, 300, 400_000)
+
+
+def test_dead_times_stay_unless_given(connected: Connected, library: Tdcbase) -> None:
+    connected()
+    assert "TDC_setDeadTime" not in library.calls
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dead_times_ps": [1, 2, 3]}, "one dead time for each of 4 inputs"),
+        ({"dead_times_ps": [1, 2, 3, -1]}, "dead time of input 4 in ps of -1 is not within 0 to"),
+        ({"generation": 3}, "neither 1 nor 2"),
+    ],
+)
+def test_what_no_device_has_is_refused(connected: Connected, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(LocalProtocolError, match=said):
+        connected(**options)
+
+
+def test_a_library_without_counters_says_so_when_they_are_wanted(connected: Connected) -> None:
+    tagger = connected()
+    with pytest.raises(TransportError, match="no function TDC_getCoincCounters"):
+        tagger.coincidence_counts.get()
