@@ -1,4 +1,7 @@
-"""The simulated bench on the command line: `python -m sim_devices up TESTBED`, `... check TESTBED`."""
+"""The simulated bench on the command line: `python -m sim_devices up TESTBED`, `... check TESTBED`.
+
+`... build-qutag-library FILE` compiles the time tagger's stand-in for programs in other languages.
+"""
 
 import argparse
 import json
@@ -16,6 +19,7 @@ from rich.table import Table
 from qdci_lab.errors import LabError
 from sim_devices.bench import Bench
 from sim_devices.config import find_mistakes
+from sim_devices.server.shared_library import ENVIRONMENT, build
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "check":
         return _check(options.testbed)
     try:
+        if options.command == "build-qutag-library":
+            return _build_library(options)
         return _up(options)
     except (LabError, OSError) as error:
         print(error, file=sys.stderr)
@@ -46,7 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = commands.add_parser("check", help="look for mistakes in twin.toml and sim.toml")
     check.add_argument("testbed", type=Path, help="folder with twin.toml and sim.toml")
+    library = commands.add_parser(
+        "build-qutag-library",
+        help="compile the quTAG library's stand-in for programs in C and other languages",
+    )
+    library.add_argument("file", type=Path, help="the library to write, for example libtdcbase.so")
+    library.add_argument("--generation", type=int, choices=(1, 2), default=1, help="of the quTAG (default 1)")
     return parser
+
+
+def _build_library(options: argparse.Namespace) -> int:
+    build(options.file, generation=options.generation)
+    print(f"{options.file} is built; programs find the bench by {ENVIRONMENT}=HOST:PORT/DEVICE")
+    return 0
 
 
 def _check(testbed: Path) -> int:

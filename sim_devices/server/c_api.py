@@ -43,20 +43,23 @@ from sim_devices.server.tagger_line import TaggerLine
 _SERIAL_NUMBER_BYTES = 16
 _ERROR_TEXTS = {code: ctypes.create_string_buffer(text.encode()) for code, text in TEXTS.items()}
 
-_tables: dict[tuple[str, str, int], Mapping[str, int]] = {}
+_tables: dict[tuple[str, str, int, float], Mapping[str, int]] = {}
 _alive: list[object] = []
 _tables_lock = threading.Lock()
 
 
-def function_table(control: str, device: str, generation: str | int = 1) -> Mapping[str, int]:
+def function_table(
+    control: str, device: str, generation: str | int = 1, rate: float = 0.0
+) -> Mapping[str, int]:
     """Addresses of the library's functions by the maker's names, for the tagger `device` behind a control server.
 
-    `control` is host:port. Nothing is contacted before TDC_init or TDC_discover is called.
+    `control` is host:port. Nothing is contacted before TDC_init or TDC_discover is called. With a `rate` lab time
+    passes that many times as fast as the wall's, for programs that know nothing of it and sleep by themselves.
     """
-    key = control, device, int(generation)
+    key = control, device, int(generation), rate
     with _tables_lock:
         if key not in _tables:
-            library = TdcLibrary(TaggerLine(control, device), GENERATIONS[key[2]])
+            library = TdcLibrary(TaggerLine(control, device, rate=rate), GENERATIONS[key[2]])
             functions = {name: export.bind(library) for name, export in EXPORTS[key[2]].items()}
             _alive.append(functions)
             addresses = {

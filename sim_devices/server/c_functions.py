@@ -30,11 +30,15 @@ class Pointer(Protocol):
 
 @dataclass(frozen=True)
 class Export:
-    """One function: its prototype (a result of None is void), and what it does to a library."""
+    """One function: its prototype (a result of None is void), and what it does to a library.
+
+    `coded` says that the result is a return code.
+    """
 
     result: type | None
     arguments: tuple[type, ...]
     body: Callable[..., object]
+    coded: bool = False
 
     def bind(self, library: TdcLibrary) -> Any:
         """A C function for one library; calls from several threads follow each other."""
@@ -56,7 +60,7 @@ def coded(body: Callable[..., None], *arguments: type) -> Export:
             return refusal.code
         return ReturnCode.OK
 
-    return Export(INT, arguments, call)
+    return Export(INT, arguments, call, coded=True)
 
 
 def setter(method: Callable[..., None], *inputs: type) -> Export:

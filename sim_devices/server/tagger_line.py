@@ -7,10 +7,12 @@ without a copy of them being made on the way.
 import io
 import json
 import socket
+import time
 
 import numpy as np
 
 from qdci_lab.errors import TransportError
+from qdci_lab.units import PS_PER_S
 from sim_devices.firmware.qutag_library import DeviceLocked, FoundDevice
 from sim_devices.firmware.qutag_stream import Channels, Times
 
@@ -19,9 +21,14 @@ _BUFFER_BYTES = 1 << 16
 
 
 class TaggerLine:
-    """A client of the control server that speaks for one tagger. Methods raise TransportError when either is gone."""
+    """A client of the control server that speaks for one tagger. Methods raise TransportError when either is gone.
 
-    def __init__(self, control: str, device: str) -> None:
+    With a `rate` each read lets lab time pass that many times as long as it is since the last one.
+    """
+
+    def __init__(self, control: str, device: str, *, rate: float = 0.0) -> None:
+        self._rate = rate
+        self._last_s = 0.0
         self._control = control
         self._device = device
         self._boot: object = None
@@ -43,6 +50,7 @@ class TaggerLine:
         self._boot = None
         reply = self._ask("state")
         self._boot = reply["boot"]
+        self._last_s = time.monotonic()
         return _lab_time(reply)
 
     def check(self) -> None:
@@ -55,6 +63,9 @@ class TaggerLine:
 
     def read(self, until_ps: int) -> tuple[int, Times, Channels]:
         """Lab time and events before `until_ps`, in arrays that the next read fills anew."""
+        if self._rate > 0.0:
+            begin_s, self._last_s = self._last_s, time.monotonic()
+            self.wait(round((self._last_s - begin_s) * self._rate * PS_PER_S))
         reply = self._ask("read", until_ps=until_ps)
         count = int(str(reply["count"]))
         self.overflowed = reply.get("lost") is True

@@ -360,3 +360,22 @@ def test_calls_from_several_threads(ready, small_bench):
     for thread in threads:
         thread.join()
     assert sorted([*seen, *(time for time, _ in ready.last_timestamps(1000))]) == list(range(1000))
+
+
+def test_lab_time_may_follow_the_walls(tdc, server, small_bench):
+    """A program that sleeps by itself sees tags: each look moves lab time by the wall's since the last one."""
+    following = type(tdc)(function_table(server.address, DEVICE, 1, 1e6))
+    assert following.init(-1) == OK
+    assert following.setTimestampBufferSize(10) == OK
+    looks = [small_bench.lab_time.now_ps()]
+    for _ in range(3):
+        following.last_timestamps(10)
+        looks.append(small_bench.lab_time.now_ps())
+    assert looks == sorted(set(looks))
+    following.deInit()
+
+
+def test_lab_time_stands_still_otherwise(ready, small_bench):
+    before_ps = small_bench.lab_time.now_ps()
+    ready.last_timestamps(10)
+    assert small_bench.lab_time.now_ps() == before_ps
