@@ -131,7 +131,8 @@ class TdcDevice(InputSettings):
         self._histogram(times, channels)
         if not self._five_channels and not self._clock_reset_disabled:
             stops = channels != 0
-            times, channels = times[stops], channels[stops]
+            if not stops.all():
+                times, channels = times[stops], channels[stops]
         self._store(times, channels, self._ticks_until(complete_ps))
 
     def _ticks_until(self, complete_ps: int) -> Times:

@@ -124,8 +124,10 @@ class Hbt:
 
     def feed(self, times: Times, channels: Channels) -> None:
         """Correlate events."""
+        if not self._enabled or self._demo is not None:
+            return
         own = (channels == self._pair[0]) | (channels == self._pair[1])
-        if not self._enabled or self._demo is not None or not own.any():
+        if not own.any():
             return
         times, channels = times[own], channels[own]
         self._note(times, channels)

@@ -81,8 +81,10 @@ class Heralded:
 
     def feed(self, times: Times, channels: Channels) -> None:
         """Correlate events."""
+        if not self._enabled:
+            return
         own = np.isin(channels, self._inputs)
-        if not self._enabled or not own.any():
+        if not own.any():
             return
         times = np.concatenate([self._late[0], times[own]])
         channels = np.concatenate([self._late[1], channels[own]])
