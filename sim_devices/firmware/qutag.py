@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sim_devices.firmware.qutag_profile import GENERATIONS
+from sim_devices.firmware.qutag_profile import GENERATIONS, Feature
 from sim_devices.firmware.qutag_stream import Channels, Times
 from sim_devices.firmware.sockets import connect
 from sim_devices.twin.handle import ComponentHandle
@@ -49,6 +49,8 @@ class Qutag:
     ) -> None:
         if generation not in GENERATIONS:
             raise ValueError(f"generation {generation} of the quTAG is neither 1 nor 2")
+        if features is not None and not (isinstance(features, int) and 0 <= features <= sum(Feature)):
+            raise ValueError(f"features {features!r} are no flags from 0 to {sum(Feature):#x}")
         self.serial_number = serial_number
         self.generation = generation
         self.features = int(GENERATIONS[generation].features) if features is None else features

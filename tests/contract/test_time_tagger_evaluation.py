@@ -5,6 +5,8 @@ coincidences and g(2) are known. Seeds are fixed; bounds are five standard devia
 """
 
 import math
+import shutil
+import tomllib
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from drivers.time_tagger.qutag import QuTag
 from qdci_lab.clock import LabClock
 from qdci_lab.errors import InstrumentError, LocalProtocolError, TransportError
+from sim_devices.bench import Bench as WholeBench
 from sim_devices.firmware.qutag import Qutag
 from sim_devices.server.control import ControlServer, TaggerPort
 from sim_devices.twin.layout import ComponentSpec, Layout, Link, PortAddress
@@ -188,6 +191,25 @@ def test_dead_times_belong_to_the_first_generation(tagger):
 def test_bad_values_never_reach_the_library(tagger, work, said):
     with pytest.raises(LocalProtocolError, match=said):
         worked(tagger, lambda _status: work(tagger))
+
+
+def test_a_testbed_says_the_generation(testbed_folder, tmp_path):
+    """twin.toml: generation = 2; the address that the bench reports leads to the second library."""
+    folder = shutil.copytree(testbed_folder, tmp_path / "bed")
+    text = (folder / "twin.toml").read_text(encoding="utf-8")
+    wanted = text.replace('firmware = "qutag"', 'firmware = "qutag"\ngeneration = 2')
+    (folder / "twin.toml").write_text(wanted, encoding="utf-8")
+    others = [name for name in tomllib.loads(text)["instruments"] if name != "bob.tagger"]
+    with WholeBench(folder, without=others) as bench:
+        device = QuTag(
+            bench.devices["bob.tagger"].address,
+            name="tagger",
+            clock=LabClock(bench.control_address),
+            generation=2,
+        )
+        device.connect()
+        assert len(device.channel_delays.get()) == 32
+        device.disconnect()
 
 
 def test_the_librarys_refusal_is_told_in_its_words(tagger):

@@ -45,6 +45,9 @@ def test_names_of_both_headers(server):
 def test_a_third_generation_does_not_exist():
     with pytest.raises(ValueError, match="generation 3"):
         Qutag({}, serial_number="1", generation=3)
+    for wrong in (-1, 0x400, "HBT"):
+        with pytest.raises(ValueError, match="no flags from 0 to 0x3ff"):
+            Qutag({}, serial_number="1", features=wrong)
 
 
 def test_what_it_is(second):
