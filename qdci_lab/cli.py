@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     runs.add_argument("--json", action="store_true", help="print one JSON object a run")
     runs.set_defaults(command=_runs)
+    _tags(commands)
 
     session = commands.add_parser("session", help="an IPython prompt with the bench")
     _testbed(session)
@@ -127,6 +128,21 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("sim", help="the simulated bench").add_subparsers(required=True, metavar="ACTION")
     )
     return parser
+
+
+def _tags(commands: Any) -> None:
+    tags = commands.add_parser("tags", help="look at files of time tags: rates, histogram, correlation")
+    tags.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a run, a segment, quTAG or PTU")
+    tags.add_argument("--pair", metavar="A,B", help="channels to correlate (the two busiest)")
+    tags.add_argument("--bin", type=int, metavar="PS", help="bins of histogram and correlation")
+    tags.add_argument("--reach", type=int, metavar="PS", help="reach of histogram and correlation")
+    tags.add_argument(
+        "--period", type=float, metavar="PS", help="show the arrival in a period instead of intervals"
+    )
+    tags.add_argument("--stream", default="tags", help="stream of a recorded run (tags)")
+    tags.add_argument("--format", help="format of the file, where it cannot be recognised")
+    tags.add_argument("--out", type=Path, metavar="DIR", help="where figures go (beside the files)")
+    tags.set_defaults(command=_look_at_tags)
 
 
 def _sim(actions: Any) -> None:
@@ -285,6 +301,30 @@ def _runs(options: argparse.Namespace, console: Console) -> int:
     else:
         console.print(str(catalogue), soft_wrap=True, highlight=False, markup=False)
     return 0
+
+
+def _look_at_tags(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.tag_source import open_source
+    from qdci_lab.tag_view import Look, draw, look_at, show
+
+    pair = None if options.pair is None else _pair(options.pair)
+    look = Look(pair, options.bin, options.reach, options.period)
+    for path in options.files:
+        source = open_source(path, stream=options.stream, tag_format=options.format)
+        view = look_at(source, look)
+        show(view, console)
+        figure = (options.out or path.parent) / f"{path.name}.tags.png"
+        draw(view, figure)
+        console.print(f"figure: {figure}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _pair(words: str) -> tuple[int, int]:
+    try:
+        first, second = (int(word) for word in words.split(","))
+    except ValueError as error:
+        raise ConfigError([Mistake("--pair", words, "two channels are written as 1,2", None)]) from error
+    return first, second
 
 
 def _session(options: argparse.Namespace, _console: Console) -> int:

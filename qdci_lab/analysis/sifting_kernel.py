@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 RING_SLOTS = 64
 OUTCOMES = 8 * 16 * 4
 SYMBOL_SHIFT = 4
-SINGLE_CLICKS = 8 * 16
+TABLE = 8 * 16
 
 # Clock, float64: period, drift in ps per slot squared, remainder of the reference time below one ps.
 PERIOD, DRIFT, REMAINDER, CLOCK_STATE = 0, 1, 2, 3
@@ -34,6 +34,8 @@ TRACKING_TAGS = 1024
 PHASE_GAIN = 0.4
 PERIOD_GAIN = 0.04
 _ERROR_UNIT = 2.0**-40
+STRETCH = 1 << 12
+"""Tags that `count` looks at together for their order."""
 PORTION = 1 << 13
 """Tags that `sift` takes at a time."""
 
@@ -67,11 +69,26 @@ def _cell(slot: np.int64, sent: np.int64, mask: np.int64, key: np.uint64) -> np.
 
 
 @njit(cache=True, nogil=True)
-def _fold(
+def _undelay(
     times: NDArray[np.int64],
     channels: NDArray[np.uint8],
     inputs: tuple[int, int, int, int],
     delays: tuple[int, int, int, int],
+    undelayed: NDArray[np.int64],
+) -> None:
+    """Times less the delay of the detector; of other inputs as they are."""
+    z0, z1, x0, x1 = np.uint8(inputs[0]), np.uint8(inputs[1]), np.uint8(inputs[2]), np.uint8(inputs[3])
+    for i in range(times.size):
+        channel = channels[i]
+        time = times[i] - (delays[0] if channel == z0 else 0) - (delays[1] if channel == z1 else 0)
+        undelayed[i] = time - (delays[2] if channel == x0 else 0) - (delays[3] if channel == x1 else 0)
+
+
+@njit(cache=True, nogil=True)
+def _fold(
+    times: NDArray[np.int64],
+    channels: NDArray[np.uint8],
+    inputs: tuple[int, int, int, int],
     gate_width_ps: float,
     clock: NDArray[np.float64],
     reference: NDArray[np.int64],
@@ -90,10 +107,7 @@ def _fold(
     for i in range(times.size):
         channel = channels[i]
         is_z0, is_z1, is_x0, is_x1 = channel == z0, channel == z1, channel == x0, channel == x1
-        time = times[i] - origin
-        time -= (delays[0] if is_z0 else 0) + (delays[1] if is_z1 else 0)
-        time -= (delays[2] if is_x0 else 0) + (delays[3] if is_x1 else 0)
-        position = np.float64(time) * inverse_period - offset
+        position = np.float64(times[i] - origin) * inverse_period - offset
         position -= curvature * position * position
         nearest = np.floor(position + 0.5)
         residual = position - nearest
@@ -197,6 +211,8 @@ def locate(
     All state is in `clock`, `reference` and `tallies`, so blocks may be cut anywhere. Slots are rounded in float64,
     good to about 0.01 ps.
     """
+    undelayed = np.empty(TRACKING_TAGS, dtype=np.int64)
+    delayed = delays[0] != 0 or delays[1] != 0 or delays[2] != 0 or delays[3] != 0
     wired = np.empty(TRACKING_TAGS, dtype=np.uint8)
     gated = np.empty(TRACKING_TAGS, dtype=np.uint8)
     length, keyed, sequence_key = code
@@ -204,19 +220,11 @@ def locate(
     while start < times.size:
         stop = min(times.size, start + TRACKING_TAGS - reference[WINDOW_TAGS])
         count = stop - start
-        found = slots[start:stop]
-        _fold(
-            times[start:stop],
-            channels[start:stop],
-            inputs,
-            delays,
-            gate_width_ps,
-            clock,
-            reference,
-            found,
-            wired,
-            gated,
-        )
+        found, t, c = slots[start:stop], times[start:stop], channels[start:stop]
+        if delayed:
+            _undelay(t, c, inputs, delays, undelayed)
+            t = undelayed[:count]
+        _fold(t, c, inputs, gate_width_ps, clock, reference, found, wired, gated)
         bits[start:stop] = gated[:count]
         _tally(wired, count, tallies[SINGLES : SINGLES + 4])
         _tally(gated, count, tallies[GATED : GATED + 4])
@@ -264,12 +272,6 @@ def _through_ring(
     tallies[NEWEST] = newest
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _single(symbols: NDArray[np.uint8], place: np.uint32, bit: np.uint8) -> np.uint64:
-    """Cell of a click alone in its slot, in a table without random bits."""
-    return np.uint64(symbols[place]) | np.uint64(bit)
-
-
 @njit(cache=True, nogil=True)
 def _in_order(
     slots: NDArray[np.int64],
@@ -277,41 +279,38 @@ def _in_order(
     bits: NDArray[np.uint8],
     symbols: NDArray[np.uint8],
     key: np.uint64,
-    followed: NDArray[np.uint32],
-    singles: NDArray[np.int64],
+    ends: NDArray[np.uint32],
+    masks: NDArray[np.uint8],
+    tables: NDArray[np.int64],
     outcomes: NDArray[np.int64],
 ) -> None:
-    """Count tags that are in order of slots and share no slot with others: each by itself, then runs of one slot.
+    """Count tags that are in order of slots and share no slot with others.
 
-    Tags outside the gate are counted as mask 0. Four tables of single clicks take turns, because counting in one
-    cell twice in a row waits for the memory.
+    Masks are gathered along each run of one slot and counted at its end, without branches; those of several
+    detectors once more, with their random bits. Of `tables`, which lack these bits, four take turns, because counting
+    in one cell twice in a row waits for the memory.
     """
     size = slots.size
-    whole = size - size % 4
-    for i in range(0, whole, 4):
-        singles[_single(symbols, places[i], bits[i])] += 1
-        singles[_single(symbols, places[i + 1], bits[i + 1]) | np.uint64(SINGLE_CLICKS)] += 1
-        singles[_single(symbols, places[i + 2], bits[i + 2]) | np.uint64(2 * SINGLE_CLICKS)] += 1
-        singles[_single(symbols, places[i + 3], bits[i + 3]) | np.uint64(3 * SINGLE_CLICKS)] += 1
-    for i in range(whole, size):
-        singles[_single(symbols, places[i], bits[i])] += 1
-    runs = np.int64(0)
+    if size == 0:
+        return
+    several = np.int64(0)
+    mask, slot = np.uint64(0), slots[0]
     for i in range(size - 1):
-        followed[runs] = i
-        runs += np.int64(slots[i] == slots[i + 1])
-    k = 0
-    while k < runs:
-        i = np.int64(followed[k])
-        sent = np.int64(symbols[places[i]])
-        mask = np.int64(bits[i])
-        singles[np.uint64(sent | mask)] -= 1
-        while k < runs and np.int64(followed[k]) == i:
-            i += 1
-            k += 1
-            bit = np.int64(bits[i])
-            singles[np.uint64(sent | bit)] -= 1
-            mask |= bit
-        outcomes[_cell(slots[i], sent, mask, key)] += 1
+        following = slots[i + 1]
+        ended = np.uint64(following != slot)
+        slot = following
+        mask |= np.uint64(bits[i])
+        table = np.uint64(i & 3) * np.uint64(TABLE)
+        tables[table | np.uint64(symbols[places[i]]) | mask] += np.int64(ended)
+        ends[several] = i
+        masks[several] = mask
+        several += np.int64(ended & np.uint64((mask & (mask - np.uint64(1))) != np.uint64(0)))
+        mask &= ended - np.uint64(1)
+    mask |= np.uint64(bits[size - 1])
+    outcomes[_cell(slot, np.int64(symbols[places[size - 1]]), np.int64(mask), key)] += 1
+    for k in range(several):
+        i = ends[k]
+        outcomes[_cell(slots[i], np.int64(symbols[places[i]]), np.int64(masks[k]), key)] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -331,13 +330,14 @@ def count(
     A stretch in order of slots goes through the ring only up to the newest slot known before, and in its last
     RING_SLOTS slots, where others may join.
     """
-    singles = np.zeros(4 * SINGLE_CLICKS, dtype=np.int64)
-    followed = np.empty(TRACKING_TAGS, dtype=np.uint32)
-    for start in range(0, slots.size, TRACKING_TAGS):
+    tables = np.zeros(4 * TABLE, dtype=np.int64)
+    ends = np.empty(STRETCH, dtype=np.uint32)
+    masks = np.empty(STRETCH, dtype=np.uint8)
+    for start in range(0, slots.size, STRETCH):
         s, p, b = (
-            slots[start : start + TRACKING_TAGS],
-            places[start : start + TRACKING_TAGS],
-            bits[start : start + TRACKING_TAGS],
+            slots[start : start + STRETCH],
+            places[start : start + STRETCH],
+            bits[start : start + STRETCH],
         )
         steps_back = np.int64(0)
         for i in range(s.size - 1):
@@ -354,11 +354,13 @@ def count(
         else:
             first = last
         _through_ring(s[:first], p[:first], b[:first], symbols, key, ring_slot, ring_mask, tallies, outcomes)
-        _in_order(s[first:last], p[first:last], b[first:last], symbols, key, followed, singles, outcomes)
+        _in_order(s[first:last], p[first:last], b[first:last], symbols, key, ends, masks, tables, outcomes)
         _through_ring(s[last:], p[last:], b[last:], symbols, key, ring_slot, ring_mask, tallies, outcomes)
-    for cell in range(SINGLE_CLICKS):
-        for table in range(4):
-            outcomes[4 * cell] += singles[table * SINGLE_CLICKS + cell]
+    for cell in range(TABLE):
+        mask = cell & 15
+        if mask & (mask - 1) == 0:
+            for table in range(4):
+                outcomes[4 * cell] += tables[table * TABLE + cell]
 
 
 def room(tags: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:

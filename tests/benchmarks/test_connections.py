@@ -5,13 +5,11 @@ All ways are taken in turn in every round, and the ratios are of the same round:
 
 import socket
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 import pyvisa
-from rich.console import Console
-from rich.table import Table
+from rounds import rates, ratios, show
 
 from qdci_lab.connection import Connection
 from qdci_lab.transport.pipe import open_pipe
@@ -27,8 +25,6 @@ BLOCK_ROUNDS = 21
 TIMEOUT_S = 10.0
 
 pytestmark = pytest.mark.benchmark
-
-Way = Callable[[], object]
 
 
 @pytest.fixture
@@ -56,39 +52,6 @@ def connection(loopback_port: int) -> Iterator[Connection]:
     connection.open()
     yield connection
     connection.close()
-
-
-def rates(ways: Mapping[str, Way], rounds: int, amount: float) -> dict[str, list[float]]:
-    """Amount a second by way, one value a round; who goes first changes from round to round."""
-    names = list(ways)
-    measured: dict[str, list[float]] = {name: [] for name in names}
-    for way in ways.values():
-        way()
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            begun = time.perf_counter()
-            ways[name]()
-            measured[name].append(amount / (time.perf_counter() - begun))
-    return measured
-
-
-def ratios(measured: Mapping[str, list[float]], name: str, over: str) -> list[float]:
-    return [mine / theirs for mine, theirs in zip(measured[name], measured[over], strict=True)]
-
-
-def show(title: str, unit: str, measured: Mapping[str, list[float]], over: tuple[str, ...]) -> None:
-    """A table: medians, and ratios in the same round as median and quartiles."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("way", unit, *(f"over {name}" for name in over)):
-        table.add_column(heading, justify="left" if heading == "way" else "right")
-    for name, values in measured.items():
-        low_median_high = [statistics.quantiles(ratios(measured, name, base)) for base in over]
-        cells = [f"{median:.2f} ({low:.2f} to {high:.2f})" for low, median, high in low_median_high]
-        table.add_row(name, f"{statistics.median(values):,.0f}", *cells)
-    console = Console(width=120)
-    console.print()
-    console.print(table)
 
 
 def test_queries(

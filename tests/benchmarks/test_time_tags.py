@@ -1,0 +1,184 @@
+"""Time tags beside blockwise numpy, plain C and the memory, on one core and on two, in one run.
+
+All ways are taken in turn in every round, and the ratios are of the same round: what else the machine does meets all.
+`--tags 1e7` takes fewer tags, `--peer PYTHON` an interpreter that has tttrlib or pycorrelate.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import blockwise_numpy
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from plain_c import BIN_PS, BINS_EACH_SIDE, GATE_PS, PERIOD_PS, WINDOW_PS, PlainLoops, build
+from rich.console import Console
+from rounds import rates, ratios, show
+
+from qdci_lab.analysis import Receiver, SlotClock, TagSifter, make_code
+from qdci_lab.analysis.coincidences import CoincidenceCounter
+from qdci_lab.analysis.correlation import CrossCorrelator
+from qdci_lab.analysis.jobs import one_after_the_other
+from qdci_lab.two_threads import TwoThreads
+
+ROUNDS = 5
+MEAN_GAP_SLOTS = 10
+CODE = make_code(1024, 0.8, 0.9, seed=1)
+RECEIVER = Receiver(gate_width_ps=GATE_PS)
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
+
+Tags = tuple[NDArray[np.int64], NDArray[np.uint8]]
+Way = Callable[[], object]
+
+
+def make_tags(count: int) -> Tags:
+    """Four detectors at 10 million clicks a second in all, a tenth of them dark, in pulses of 150 ps at 100 MHz."""
+    times, channels = np.empty(count, np.int64), np.empty(count, np.uint8)
+    rng = np.random.default_rng(1)
+    first_slot = 0
+    for start in range(0, count, 1 << 20):
+        size = min(1 << 20, count - start)
+        slots = first_slot + np.cumsum(rng.geometric(1 / (1 + MEAN_GAP_SLOTS), size) - 1)
+        block = slots * int(PERIOD_PS) + np.rint(rng.normal(0.0, 150.0, size)).astype(np.int64)
+        dark = rng.random(size) < 0.1
+        block[dark] += rng.integers(-4_000, 4_000, np.count_nonzero(dark))
+        times[start : start + size] = np.sort(block)
+        channels[start : start + size] = rng.integers(1, 5, size)
+        first_slot = int(slots[-1]) + 2
+    return times, channels
+
+
+@pytest.fixture(scope="module")
+def tags(request: pytest.FixtureRequest) -> Tags:
+    return make_tags(int(float(request.config.getoption("--tags"))))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> PlainLoops:
+    return PlainLoops(build("plain_loops.c", tmp_path_factory.mktemp("c")), CODE.symbols)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[TwoThreads]:
+    with TwoThreads() as run:
+        yield run
+
+
+def compare(title: str, tags: Tags, ways: Mapping[str, Way], over: tuple[str, ...]) -> dict[str, list[float]]:
+    measured = rates(ways, ROUNDS, tags[0].size / 1e6)
+    show(f"{title}, {tags[0].size:.0e} tags", "Mtags/s", measured, over)
+    return measured
+
+
+def median_ratio(measured: Mapping[str, list[float]], name: str, over: str) -> float:
+    return statistics.median(ratios(measured, name, over))
+
+
+def test_fold_gate_sift_and_count(tags: Tags, plain: PlainLoops, both: TwoThreads):
+    def ours(run=one_after_the_other) -> NDArray[np.int64]:
+        sifter = TagSifter(CODE, SlotClock(0, PERIOD_PS), RECEIVER, run=run)
+        sifter.add(*tags)
+        return sifter.finish().outcomes.ravel()
+
+    assert np.abs(ours() - plain.sift(*tags)).sum() <= 1e-6 * tags[0].size
+    assert np.array_equal(ours(both), ours())
+    ways = {
+        "one core": ours,
+        "two cores": lambda: ours(both),
+        "plain C": lambda: plain.sift(*tags),
+        "C without merging or tracking": lambda: plain.sift_singly(*tags),
+        "blockwise numpy": lambda: blockwise_numpy.sift(*tags, CODE.symbols, PERIOD_PS, GATE_PS),
+        "sum over the arrays": lambda: plain.add_up(*tags),
+    }
+    measured = compare("Fold, gate, sift and count", tags, ways, ("plain C", "blockwise numpy"))
+    assert median_ratio(measured, "one core", "plain C") >= 0.9
+    assert median_ratio(measured, "one core", "blockwise numpy") >= 5.0
+    assert median_ratio(measured, "two cores", "plain C") >= 1.4
+
+
+def test_coincidences(tags: Tags, plain: PlainLoops, both: TwoThreads):
+    def ours(run=one_after_the_other) -> int:
+        counter = CoincidenceCounter([(1, 2)], WINDOW_PS, run=run)
+        counter.add(*tags)
+        return counter.finish().coincidences[1, 2]
+
+    assert ours() == ours(both) == plain.coincidences(*tags)
+    assert blockwise_numpy.coincidences(*tags, WINDOW_PS) == ours()
+    ways = {
+        "one core": ours,
+        "two cores": lambda: ours(both),
+        "plain C": lambda: plain.coincidences(*tags),
+        "blockwise numpy": lambda: blockwise_numpy.coincidences(*tags, WINDOW_PS),
+        "sum over the arrays": lambda: plain.add_up(*tags),
+    }
+    measured = compare("Coincidences of two channels", tags, ways, ("plain C", "blockwise numpy"))
+    assert median_ratio(measured, "one core", "plain C") >= 0.9
+
+
+def test_correlation(tags: Tags, plain: PlainLoops, both: TwoThreads):
+    def ours(run=one_after_the_other) -> NDArray[np.int64]:
+        correlator = CrossCorrelator(1, 2, bin_ps=BIN_PS, bins_each_side=BINS_EACH_SIDE, run=run)
+        correlator.add(*tags)
+        return correlator.finish().pairs
+
+    expected = plain.correlate(*tags)
+    for found in (ours(), ours(both), plain.correlate_parted(*tags)):
+        assert np.array_equal(found, expected)
+    assert np.array_equal(blockwise_numpy.correlate(*tags, BIN_PS, BINS_EACH_SIDE), expected)
+    ways = {
+        "one core": ours,
+        "two cores": lambda: ours(both),
+        "plain C": lambda: plain.correlate(*tags),
+        "plain C, channels parted": lambda: plain.correlate_parted(*tags),
+        "blockwise numpy": lambda: blockwise_numpy.correlate(*tags, BIN_PS, BINS_EACH_SIDE),
+        "sum over the arrays": lambda: plain.add_up(*tags),
+    }
+    measured = compare("Correlation of two channels", tags, ways, ("plain C", "blockwise numpy"))
+    assert median_ratio(measured, "one core", "plain C") >= 0.9
+    assert median_ratio(measured, "one core", "plain C, channels parted") >= 0.9
+
+
+def test_first_call_of_a_fresh_package(tmp_path: Path):
+    """Seconds to compile everything into an empty cache, of a process after that, and of the import alone."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    script = Path(__file__).parent / "first_calls.py"
+    seconds = [
+        json.loads(subprocess.check_output([sys.executable, str(script)], env=environment)) for _ in range(2)
+    ]
+    console = Console(width=120)
+    for name, (first, later) in zip(
+        seconds[0], zip(*(each.values() for each in seconds), strict=True), strict=True
+    ):
+        console.print(f"{name:24s} {first:6.2f} s at first, {later:6.2f} s from the cache")
+    assert seconds[0]["in all"] < 20.0
+    assert seconds[1]["in all"] < 5.0
+    assert min(each["import"] for each in seconds) < 0.5
+
+
+def test_beside_a_peer(request: pytest.FixtureRequest):
+    """Coincidence histograms of a peer in an interpreter of its own, on fewer tags, beside ours on the same."""
+    python = request.config.getoption("--peer")
+    if python is None:
+        pytest.skip("no interpreter with a peer given by --peer")
+    times, channels = make_tags(5_000_000)
+    begun = time.perf_counter()
+    correlator = CrossCorrelator(1, 2, bin_ps=BIN_PS, bins_each_side=BINS_EACH_SIDE)
+    correlator.add(times, channels)
+    pairs = correlator.finish().pairs
+    ours = times.size / (time.perf_counter() - begun) / 1e6
+    script = Path(__file__).parent / "peer_correlation.py"
+    columns = subprocess.run(
+        [python, str(script), str(times.size), str(BIN_PS), str(BINS_EACH_SIDE)],
+        input=times.tobytes() + channels.tobytes(), stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    console = Console(width=120)
+    console.print(f"\nours {ours:.0f} Mtags/s, {pairs.sum()} pairs")
+    for name, result in json.loads(columns.stdout).items():
+        console.print(f"{name} {times.size / result['seconds'] / 1e6:.2f} Mtags/s, {result['pairs']} pairs")
