@@ -134,8 +134,8 @@ def _tags(commands: Any) -> None:
     tags = commands.add_parser("tags", help="look at files of time tags: rates, histogram, correlation")
     tags.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a run, a segment, quTAG or PTU")
     tags.add_argument("--pair", metavar="A,B", help="channels to correlate (the two busiest)")
-    tags.add_argument("--bin", type=int, metavar="PS", help="bins of histogram and correlation")
-    tags.add_argument("--reach", type=int, metavar="PS", help="reach of histogram and correlation")
+    tags.add_argument("--bin", type=int, metavar="PS", help="bins of the correlation")
+    tags.add_argument("--reach", type=int, metavar="PS", help="reach of the correlation to either side")
     tags.add_argument(
         "--period", type=float, metavar="PS", help="show the arrival in a period instead of intervals"
     )

@@ -30,9 +30,9 @@ DOTS_PER_INCH = 120
 class Look:
     """What to look at; what is None is chosen by the tags.
 
-    `pair` are the channels to correlate (the two busiest), `bin_ps` and `reach_ps` belong to the correlation and to the
-    times between tags (the mean time between tags of the pair, in 100 bins). With `period_ps` the arrival in the period
-    is shown in place of the times between tags.
+    `pair` are the channels to correlate (the two busiest), `bin_ps` and `reach_ps` belong to the correlation (the mean
+    time between tags of the busier one, in 100 bins). With `period_ps` the arrival in the period is shown in place of
+    the times between tags.
     """
 
     pair: tuple[int, int] | None = None
@@ -49,6 +49,11 @@ class TagCensus:
     first_ps: int
     last_ps: int
     disorder_ps: int
+
+    @property
+    def span_ps(self) -> int:
+        """Between the earliest tag and the latest, at least 1."""
+        return max(self.last_ps - self.first_ps, 1)
 
     @property
     def duration_s(self) -> float:
@@ -82,39 +87,30 @@ class TagView:
 def look_at(source: TagSource, look: Look) -> TagView:
     """Read a file twice: to count, then to look; RecordError where there is nothing to see."""
     census = take_census(source)
+    shown = census.busiest(MOST_CHANNELS)
     pair = look.pair or _usual_pair(census)
     for channel in pair:
         if channel not in census.channels:
             raise RecordError(f"{source.path} has no tags of channel {channel}; it has {census.channels}")
-    span_ps = max(census.last_ps - census.first_ps, 1)
-    reach_ps = look.reach_ps or max(span_ps // max(int(census.counts[list(pair)].max()), 1), BINS)
-    bin_ps = look.bin_ps or max(reach_ps // (BINS // 2), 1)
-    shown = census.busiest(MOST_CHANNELS)
     rates = RateHistory(
-        shown, interval_ps=span_ps // INTERVALS + 1, start_ps=census.first_ps, most_intervals=INTERVALS + 1
+        shown,
+        interval_ps=census.span_ps // INTERVALS + 1,
+        start_ps=census.first_ps,
+        most_intervals=INTERVALS + 1,
     )
-    correlator = CrossCorrelator(
-        *pair, bin_ps=bin_ps, bins_each_side=max(reach_ps // bin_ps, 1), disorder_ps=census.disorder_ps
-    )
-    bins = max(reach_ps // bin_ps, 1)
-    between = {
-        channel: StartStopHistogram(
-            channel, channel, bin_ps=bin_ps, bins=bins, disorder_ps=census.disorder_ps
-        )
-        for channel in shown
-    }
+    correlator = _correlator(census, pair, look)
+    between = {} if look.period_ps is not None else {channel: _between(census, channel) for channel in shown}
     arrival = None
     if look.period_ps is not None:
         arrival = ArrivalHistogram(SlotClock(census.first_ps, look.period_ps), shown, bins=BINS)
-    estimators = [rates, correlator, *([arrival] if arrival else between.values())]
     for block in source.blocks():
-        for estimator in estimators:
+        for estimator in (rates, correlator, *between.values(), *([arrival] if arrival else [])):
             estimator.add(*block)
     return TagView(
         source=source,
         census=census,
         rates=rates.finish(),
-        intervals={} if arrival else {channel: each.finish() for channel, each in between.items()},
+        intervals={channel: each.finish() for channel, each in between.items()},
         arrivals=arrival.finish() if arrival else None,
         correlation=correlator.finish(),
         pair=pair,
@@ -143,13 +139,13 @@ def show(view: TagView, console: Console) -> None:
     """Counts and rates in the terminal, and what was wrong with the file."""
     census = view.census
     console.print(f"{view.source.path}: {view.source.kind}", view.source.facts, markup=False, soft_wrap=True)
-    table = Table("channel", "tags", "rate in 1/s", "shortest interval")
+    table = Table("channel", "tags", "rate in 1/s")
     for column in table.columns[1:]:
         column.justify = "right"
     for channel in census.channels:
         count = int(census.counts[channel])
         rate = f"{count / census.duration_s:,.1f}" if census.duration_s else "-"
-        table.add_row(str(channel), f"{count:,}", rate, _shortest(view, channel))
+        table.add_row(str(channel), f"{count:,}", rate)
     console.print(table)
     console.print(
         f"{census.counts.sum():,} tags in {census.duration_s:.6g} s, out of order by {census.disorder_ps} ps at most"
@@ -173,20 +169,29 @@ def draw(view: TagView, path: Path) -> None:
         _draw_arrivals(middle, view.arrivals)
     _draw_correlation(below, view)
     figure.suptitle(f"{view.source.path.name}: {view.census.counts.sum():,} tags", fontsize=12)
-    figure.text(0.99, 0.003, f"{view.source.kind} {view.source.facts}"[:110], ha="right", fontsize=7)
+    figure.supxlabel(f"{view.source.kind} {view.source.facts}"[:120], fontsize=7, ha="center")
     figure.savefig(path, metadata={"Software": None, "Creation Time": None})
+
+
+def _correlator(census: TagCensus, pair: tuple[int, int], look: Look) -> CrossCorrelator:
+    reach_ps = look.reach_ps or max(census.span_ps // int(census.counts[list(pair)].max()), BINS)
+    reach_ps = min(reach_ps, 2**49)
+    bin_ps = look.bin_ps or max(reach_ps // (BINS // 2), 1)
+    each_side = max(reach_ps // bin_ps, 1)
+    return CrossCorrelator(*pair, bin_ps=bin_ps, bins_each_side=each_side, disorder_ps=census.disorder_ps)
+
+
+def _between(census: TagCensus, channel: int) -> StartStopHistogram:
+    """Times from tag to tag of one channel, up to five times the mean of the busiest."""
+    reach_ps = min(5 * census.span_ps // int(census.counts.max()), 2**49)
+    return StartStopHistogram(
+        channel, channel, bin_ps=max(reach_ps // BINS, 1), bins=BINS, disorder_ps=census.disorder_ps
+    )
 
 
 def _usual_pair(census: TagCensus) -> tuple[int, int]:
     busiest: Sequence[int] = census.busiest(2)
     return busiest[0], busiest[-1]
-
-
-def _shortest(view: TagView, channel: int) -> str:
-    found = view.intervals.get(channel)
-    if found is None or not found.counts.any():
-        return "-"
-    return f">= {int(np.flatnonzero(found.counts)[0]) * found.bin_ps:,} ps"
 
 
 def _draw_rates(axes: Any, view: TagView) -> None:
