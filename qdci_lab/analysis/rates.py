@@ -1,22 +1,13 @@
-"""Rates over time, and what a detector's dead time does to them.
+"""Rates over time."""
 
-Counting with dead time: J. W. Mueller, Nucl. Instrum. Methods 112, 47 (1973). Moments of renewal counts:
-D. R. Cox, Renewal Theory (1962), section 4.5. Inversion of m = n exp(-n tau): R. M. Corless et al., Adv. Comput.
-Math. 5, 329 (1996).
-"""
-
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdci_lab.analysis.ordering import check_columns, check_input
 from qdci_lab.units import PS_PER_S
-
-DeadTimeKind = Literal["non-paralyzable", "paralyzable"]
 
 _FIRST_ROWS = 64
 
@@ -120,74 +111,3 @@ class RateHistory:
 
     def _empty(self, rows: int) -> NDArray[np.int64]:
         return np.zeros((rows, len(self._channels) + 1), dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class CorrectedRate:
-    """Rate of the events that a detector without dead time would have counted, with its standard error."""
-
-    rate_hz: float
-    standard_error_hz: float
-
-
-def correct_dead_time(
-    counts: int, duration_s: float, dead_time_s: float, kind: DeadTimeKind = "non-paralyzable"
-) -> CorrectedRate:
-    """True rate behind `counts` in `duration_s`; ValueError where the dead time would not allow that many.
-
-    Non-paralyzable: m = n / (1 + n tau), and the counts vary by N (1 - m tau)^2. Paralyzable: m = n e^(-n tau) on
-    the branch n tau < 1, and the counts vary by N (1 - 2 m tau). The dead time is taken as known.
-    """
-    if not (counts >= 0 and duration_s > 0.0 and dead_time_s >= 0.0):
-        raise ValueError(f"{counts} counts in {duration_s} s with a dead time of {dead_time_s} s")
-    measured_hz = counts / duration_s
-    dead = measured_hz * dead_time_s
-    poisson_hz = math.sqrt(max(counts, 1)) / duration_s
-    if kind == "non-paralyzable":
-        if dead >= 1.0:
-            raise ValueError(
-                f"{measured_hz:.6g} counts/s cannot come through a dead time of {dead_time_s:.6g} s"
-            )
-        return CorrectedRate(measured_hz / (1.0 - dead), poisson_hz / (1.0 - dead))
-    if kind != "paralyzable":
-        raise ValueError(f"unknown kind of dead time: {kind!r}")
-    if dead >= math.exp(-1.0):
-        raise ValueError(
-            f"{measured_hz:.6g} counts/s exceed the peak rate 1 / (e tau) at {dead_time_s:.6g} s"
-        )
-    from scipy.special import lambertw
-
-    load = -float(np.real(lambertw(-dead)))
-    slope = math.exp(load) / (1.0 - load)
-    return CorrectedRate(measured_hz * math.exp(load), poisson_hz * math.sqrt(1.0 - 2.0 * dead) * slope)
-
-
-@dataclass(frozen=True)
-class DeadTime:
-    """Non-paralyzable dead time by which the counts vary less than Poisson's; `fano_factor` is variance over mean."""
-
-    dead_time_s: float
-    standard_error_s: float
-    fano_factor: float
-
-
-def estimate_dead_time(counts: NDArray[np.int64], interval_s: float) -> DeadTime:
-    """Dead time from counts of one detector under steady light in many equal, complete intervals.
-
-    Without dead time variance equals mean; with it their quotient is s^2 + (1/6 + s^4/2 - 2 s^3/3) / mean with
-    s = 1 - m tau (Cox's second term for gaps of a constant plus an exponential). Light that fluctuates raises
-    the variance and lowers the estimate, which may come out negative. The error is that of the variance of as
-    many normal numbers. ValueError for fewer than 3 intervals or no counts.
-    """
-    mean = float(np.mean(counts)) if counts.size >= 3 else 0.0
-    if not (mean > 0.0 and interval_s > 0.0):
-        raise ValueError(
-            f"a dead time needs counts in at least 3 intervals, got {counts.size} of mean {mean}"
-        )
-    fano = float(np.var(counts, ddof=1)) / mean
-    s = math.sqrt(fano)
-    for _ in range(20):
-        s = math.sqrt(max(fano - (1.0 / 6.0 + s**4 / 2.0 - 2.0 * s**3 / 3.0) / mean, 0.0))
-    fano_error = fano * math.sqrt(2.0 / (counts.size - 1))
-    scale_s = interval_s / mean
-    return DeadTime(scale_s * (1.0 - s), scale_s * fano_error / (2.0 * max(s, 1e-3)), fano)

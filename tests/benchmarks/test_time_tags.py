@@ -146,7 +146,7 @@ def test_correlation(tags: Tags, plain: PlainLoops, both: TwoThreads):
 
 
 def test_first_call_of_a_fresh_package(tmp_path: Path):
-    """Seconds to compile everything into an empty cache, of a process after that, and of the import alone."""
+    """Processor time to compile everything into an empty cache, of a process after that, and of the import alone."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     script = Path(__file__).parent / "first_calls.py"
     seconds = [

@@ -1,4 +1,4 @@
-"""Rates over time against a dictionary of intervals, and dead time against detectors that have one."""
+"""Rates over time against a dictionary of intervals."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdci_lab.analysis.rates import RateHistory, correct_dead_time, estimate_dead_time
+from qdci_lab.analysis.rates import RateHistory
 
 
 @settings(max_examples=150, deadline=None)
@@ -40,70 +40,6 @@ def test_rates_and_their_errors_are_per_second():
     rates = history.finish()
     assert rates.rates_hz[:, 0].tolist() == [4000.0, 0.0, 1000.0]
     assert rates.standard_errors_hz[:, 0].tolist() == [2000.0, 1000.0, 1000.0]
-
-
-def detect(rng, rate_hz, dead_time_s, duration_s, kind):
-    """Clicks of a detector with dead time under steady light, times in s; it starts in its steady state."""
-    warm_up_s = 100 * dead_time_s
-    if kind == "non-paralyzable":
-        gaps = dead_time_s + rng.exponential(1 / rate_hz, int(1.2 * rate_hz * (duration_s + warm_up_s)))
-        clicks = np.cumsum(gaps)
-    else:
-        arrivals = np.cumsum(rng.exponential(1 / rate_hz, int(1.2 * rate_hz * (duration_s + warm_up_s))))
-        clicks = arrivals[1:][np.diff(arrivals) > dead_time_s]
-    return clicks[(clicks >= warm_up_s) & (clicks < warm_up_s + duration_s)] - warm_up_s
-
-
-@pytest.mark.parametrize("kind", ["non-paralyzable", "paralyzable"])
-def test_corrected_rates_scatter_about_the_truth_as_their_errors_say(kind):
-    """150 acquisitions: mean pull off by 5 standard errors with probability 6e-7, spread within 30 % (5 sigma)."""
-    rng = np.random.default_rng(6)
-    pulls = []
-    for _ in range(150):
-        clicks = detect(rng, 1e6, 3e-7, 0.02, kind)
-        corrected = correct_dead_time(clicks.size, 0.02, 3e-7, kind)
-        pulls.append((corrected.rate_hz - 1e6) / corrected.standard_error_hz)
-    assert abs(np.mean(pulls)) < 5 / np.sqrt(150)
-    assert abs(np.std(pulls) - 1.0) < 0.3
-
-
-@pytest.mark.parametrize(("rate_hz", "dead_time_s"), [(1e6, 3e-7), (1e6, 0.0), (3e6, 1e-6)])
-def test_estimated_dead_times_scatter_about_the_truth_as_their_errors_say(rate_hz, dead_time_s):
-    """100 estimates of 400 intervals of some 15 counts or more; 5 sigma of the mean pull, and of its spread."""
-    rng = np.random.default_rng(10)
-    pulls = []
-    for _ in range(100):
-        clicks = detect(rng, rate_hz, dead_time_s, 400 * 2e-5, "non-paralyzable")
-        estimate = estimate_dead_time(np.bincount((clicks / 2e-5).astype(int), minlength=400), 2e-5)
-        pulls.append((estimate.dead_time_s - dead_time_s) / estimate.standard_error_s)
-    assert abs(np.mean(pulls)) < 0.5
-    assert abs(np.std(pulls) - 1.0) < 0.36
-
-
-def test_without_dead_time_nothing_is_corrected():
-    for kind in ("non-paralyzable", "paralyzable"):
-        corrected = correct_dead_time(400, 2.0, 0.0, kind)
-        assert (corrected.rate_hz, corrected.standard_error_hz) == (200.0, 10.0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((100, 1.0, 0.01, "non-paralyzable"), "cannot come"),
-        ((100, 1.0, 0.004, "paralyzable"), "peak rate"),
-        ((100, 0.0, 0.004, "paralyzable"), "in 0.0 s"),
-        ((100, 1.0, 0.001, "other"), "unknown"),
-    ],
-)
-def test_impossible_counts_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        correct_dead_time(*arguments)
-
-
-@pytest.mark.parametrize("counts", [np.array([3, 4]), np.zeros(10, int)])
-def test_a_dead_time_needs_counts_in_some_intervals(counts):
-    with pytest.raises(ValueError, match="at least 3"):
-        estimate_dead_time(counts, 1.0)
 
 
 @pytest.mark.parametrize(
