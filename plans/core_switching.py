@@ -28,6 +28,8 @@ from qdci_lab.report import Report
 
 CURRENTS_MA = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
 SECONDS_PER_HOUR = 3600.0
+FOLLOWING_S = 1200.0
+"""After this long the polarization is aligned again; the product that the paper used follows it all the time."""
 DRY_RUN_BLOCK_S = 90.0
 """What a block is taken to last where nothing is measured."""
 CONDENSATION_POLL_S = 60.0
@@ -53,7 +55,7 @@ def core_switching(
     `block_detections` sifted key-basis detections make a post-processing block (4.1e5 bits are 50 kB: with the 50 kbit
     that the paper prints no key is possible); `blocks` are measured at each current. `max_block_s` bounds a block, in
     lab time; one that is not full by then is dropped, and the detectors are looked at. With `align` the polarization is
-    aligned after each swap and followed at each step. LimitError, before anything moves, for what cannot be set.
+    aligned after each swap and every twenty minutes. LimitError, before anything moves, for what cannot be set.
     """
     campaign = _Campaign(
         link, tuple(cores), tuple(map(float, currents_ma)), blocks, float(block_detections),
@@ -89,6 +91,8 @@ class _Campaign:
     keep_tags: bool
     summary: StepSummary = field(default_factory=lambda: StepSummary(name="step"))
     began_s: float = 0.0
+    aligned_s: float = 0.0
+    """Lab time of the last alignment."""
     unmeasured_s: float = 0.0
     """Lab time that a dry run would have taken."""
 
@@ -135,8 +139,6 @@ class _Campaign:
             yield from bps.mv(link.noise_source.current, current_ma / 1e3)
             yield from bps.mv(link.noise_source.emission, int(current_ma > 0.0))
         yield from trigger_in_turn(self.noise)
-        if self.align and current_ma != self.currents_ma[0]:
-            yield from self._follow(core)
         summary.begin(core, current_ma)
         for _ in range(self.blocks):
             yield from bps.checkpoint()
@@ -158,9 +160,12 @@ class _Campaign:
             reading = yield from read_together([link], stream="blocks")
             if self.keep_tags:
                 yield from bps.collect(link.tagger.tags, name="tags")
-            if self.align and _is_misaligned(link, reading):
+            if self.align and (_is_misaligned(link, reading) or (yield from self._drifted())):
                 yield from self._follow(core)
             return reading
+
+    def _drifted(self) -> MsgGenerator[bool]:
+        return (yield from self._lab_time()) - self.aligned_s > FOLLOWING_S
 
     def _attempt(self, link: Any, keep_tags: bool = False) -> MsgGenerator[bool]:
         """Acquire once; False if the block was not filled or there was nothing to lock on."""
@@ -231,7 +236,7 @@ class _Campaign:
 
     def _note(self, what: str, core: int, began_s: float) -> MsgGenerator[None]:
         """An event that says what took how long."""
-        ended_s = yield from self._lab_time()
+        ended_s = self.aligned_s = yield from self._lab_time()
         self.summary.note(what, core, began_s, ended_s)
         yield from read_together(self.summary.interruption, stream="interruptions")
 
@@ -277,8 +282,8 @@ def _rough_descent(link: Any) -> Descent:
 def _fine_descent(link: Any) -> Descent:
     """From near by to a hundredth of a radian, which costs less than 1e-4 of error."""
     return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=20_000.0, tolerance=0.02, good_enough=0.1,
-        iterations=4, longest_s=60.0, from_here=True,
+        volts_per_pi=link.receiver.volts_per_pi, detections=6000.0, tolerance=0.03, good_enough=0.1,
+        iterations=2, longest_s=60.0, from_here=True,
     )  # fmt: skip
 
 

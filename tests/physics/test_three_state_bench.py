@@ -98,6 +98,16 @@ def test_the_helium_lasts_for_its_time_and_takes_an_hour_to_condense():
     assert [int(hour) for hour in np.flatnonzero(~np.array(working))] == [52, 123, 194]
 
 
+def test_each_detector_is_counted_by_itself():
+    """Darks of 30 and 1 a second over 1000 s; five standard deviations of the count (false alarm below 1e-5)."""
+    bench = ClasonBench(1)
+    bench.twin.handle("alice_voa").apply(shutter_open=False)
+    bench.twin.lab_time.advance_by(1000 * 10**12)
+    for channel, rate_hz in (("1", 30.0), ("3", 1.0)):
+        found_hz = bench.twin.handle("detectors").sense(f"count_rate_hz:{channel}", 990.0)
+        assert abs(found_hz - rate_hz) < 5.0 * (rate_hz / 990.0) ** 0.5
+
+
 def test_a_nanowire_that_latches_is_silent_until_its_bias_is_lowered():
     bench = ClasonBench(1)
     detectors = bench.twin.handle("detectors")

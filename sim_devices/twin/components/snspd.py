@@ -77,6 +77,10 @@ class Snspd(Component[SnspdParameters]):
         }
         self.drift_step_ps = round(CYCLE_STEP_S * PS_PER_S) if parameters.hold_h > 0.0 else None
 
+    def counted_outputs(self, quantity: str) -> Sequence[str]:
+        """The one detector that the quantity names."""
+        return (quantity.partition(":")[2],)
+
     def needs(self, output: str, settings: Settings) -> Needs:
         """Each detector has its own fibre."""
         del settings
