@@ -15,6 +15,7 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 from bluesky.utils import FailedStatus, MsgGenerator
+from ophyd.utils import LimitError
 
 from plans.core_switching_figure import draw_core_switching
 from plans.polarization import Descent, align_polarization
@@ -217,22 +218,24 @@ class _Campaign:
             return
         yield from self._note("synchronisation", core, began_s)
         if self.align:
-            began_s = yield from self._lab_time()
-            yield from align_polarization(link, _rough_descent(link))
-            yield from align_polarization(link, _fine_descent(link))
-            yield from self._note("alignment", core, began_s)
+            yield from self._align("alignment", core, _rough_descent(link), _fine_descent(link))
 
     def _follow(self, core: int) -> MsgGenerator[None]:
         """Align again from where the polarization controller stands."""
+        yield from self._align("following", core, _fine_descent(self.link))
+
+    def _align(self, what: str, core: int, *descents: Descent) -> MsgGenerator[None]:
+        """Turn the polarization right; if the detectors fall silent meanwhile, wait for them and begin anew."""
         began_s = yield from self._lab_time()
         try:
-            yield from align_polarization(self.link, _fine_descent(self.link))
-        except FailedStatus as failure:
-            if not isinstance(failure.__cause__, SynchronisationError):
+            for descent in descents:
+                yield from align_polarization(self.link, descent)
+        except (FailedStatus, AcquisitionError, LimitError):
+            if not (yield from self._is_warm()):
                 raise
             yield from self._recover(core)
             return
-        yield from self._note("following", core, began_s)
+        yield from self._note(what, core, began_s)
 
     def _note(self, what: str, core: int, began_s: float) -> MsgGenerator[None]:
         """An event that says what took how long."""
