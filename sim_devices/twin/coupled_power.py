@@ -41,6 +41,15 @@ def hexagonal_coupling(cores: int, coupling_per_km: float) -> NDArray[np.float64
     return coupling_per_km * (coupled - np.diag(coupled.sum(axis=1)))
 
 
+def ring_coupling(cores: int, coupling_per_km: float) -> NDArray[np.float64]:
+    """The matrix K of cores on a ring (a square for four): neighbours couple, cores across do not."""
+    coupled = np.zeros((cores, cores))
+    for core in range(cores):
+        following = (core + 1) % cores
+        coupled[core, following] = coupled[following, core] = float(core != following)
+    return coupling_per_km * (coupled - np.diag(coupled.sum(axis=1)))
+
+
 def integrate(
     coupling: NDArray[np.float64],
     length_km: float,

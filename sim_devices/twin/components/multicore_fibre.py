@@ -7,7 +7,7 @@ Left out: dispersion, crosstalk of quantum pulses into other cores, Raman noise 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval, Len
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Needs, Signal, optical
-from sim_devices.twin.coupled_power import ScatteringMatrices, hexagonal_coupling, integrate
+from sim_devices.twin.coupled_power import ScatteringMatrices, hexagonal_coupling, integrate, ring_coupling
 from sim_devices.twin.light import DARK, Light, Line, gathered_lines
 from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
@@ -29,7 +29,10 @@ PerKm = Annotated[float, Interval(ge=0, le=10)]
 
 @dataclass(frozen=True)
 class MulticoreFibreParameters:
-    """One fibre with its fan-in and fan-out; core 1 is the centre of a hexagon, the others a ring about it."""
+    """One fibre with its fan-in and fan-out.
+
+    In a hexagon core 1 is the centre and the others a ring about it; on a ring there is no centre.
+    """
 
     length_km: Annotated[float, Gt(0)]
     quantum_attenuation_per_km: Annotated[float, Interval(gt=0, le=10)]
@@ -47,6 +50,7 @@ class MulticoreFibreParameters:
     drift_rad_per_sqrt_s: Annotated[float, Ge(0)] = 0.0
     """Standard deviation of each component of the rotation on the Poincare sphere after one second."""
     drift_step_s: Annotated[float, Ge(1e-3)] = 0.1
+    arrangement: Literal["hexagon", "ring"] = "hexagon"
     core_excess_db_per_km: tuple[Annotated[float, Interval(ge=-1, le=10)], ...] = ()
     """Attenuation of each core beyond the two above; none where not given."""
     core_coupling: tuple[Annotated[float, Interval(ge=0, le=1e3)], ...] = ()
@@ -104,7 +108,8 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
     def _coupling(self) -> NDArray[np.float64]:
         """The coupling matrix with each core's factor; what a core gets, its neighbours lose."""
         factors = np.array(self.parameters.core_coupling or (1.0,) * self.cores)
-        coupled = hexagonal_coupling(self.cores, self.parameters.crosstalk_per_km)
+        arranged = hexagonal_coupling if self.parameters.arrangement == "hexagon" else ring_coupling
+        coupled = arranged(self.cores, self.parameters.crosstalk_per_km)
         coupled *= np.outer(factors, factors)
         np.fill_diagonal(coupled, 0.0)
         return coupled - np.diag(coupled.sum(axis=1))
