@@ -33,7 +33,7 @@ def draw_core_switching(run: Run, path: Path) -> None:
     _draw_means(means, steps)
     figure.suptitle("Key through switched cores (Clason et al., Figs. 3(a), 3(b), 4(a))", fontsize=12)
     count = len(blocks["link_lab_time"])
-    note = f"{origin(run.start)} · {count} blocks · intensities, basis choice and block are not in the paper"
+    note = f"{origin(run.start)} · {count} blocks · block and intensities assumed"
     rates.set_title(note, fontsize=9, color=PUBLISHED)
     figure.savefig(path, metadata={"Software": None, "Creation Time": None})
 
@@ -68,7 +68,7 @@ def _draw_errors(axes: Axes, blocks: Any, began_s: float) -> None:
     axes.set_xlabel("lab time (h)")
     axes.set_ylabel("QBER (%)")
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=7, loc="upper right", ncols=2, markerscale=3)
+    axes.legend(fontsize=7, loc="lower right", ncols=2, markerscale=3)
     axes.grid(alpha=0.25)
 
 
