@@ -153,6 +153,9 @@ def _sim(actions: Any) -> None:
     up.add_argument(
         "--without", action="append", default=[], metavar="DEVICE", help="leave a device switched off"
     )
+    up.add_argument(
+        "--truth", type=Path, metavar="FOLDER", help="write the origin of every click into this folder"
+    )
     up.set_defaults(command=_sim_up)
     for name, help_text in (
         ("stop", "switch one device off"), ("start", "switch one device on again"), ("down", "stop the whole bench")
@@ -386,6 +389,7 @@ def _sim_up(options: argparse.Namespace, _console: Console) -> int:
         *(["--json"] if options.json else []),
         *([] if options.seed is None else ["--seed", str(options.seed)]),
         *(word for device in options.without for word in ("--without", device)),
+        *([] if options.truth is None else ["--truth", str(options.truth)]),
     ]
     sim_process.serve(options.testbed, arguments)
 

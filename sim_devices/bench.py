@@ -46,10 +46,18 @@ class Bench:
     """All simulated devices of one testbed in this process; a context manager.
 
     Devices named in `without`, and those with a real address in sim.toml, are left out. `seed` takes the
-    place of twin.toml's. Raises ConfigError with all mistakes of the two files, OSError for a port taken.
+    place of twin.toml's; the origin of every click goes into the folder `truth`, if one is given. Raises ConfigError
+    with all mistakes of the two files, OSError for a port taken.
     """
 
-    def __init__(self, testbed: Path, *, seed: int | None = None, without: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        testbed: Path,
+        *,
+        seed: int | None = None,
+        without: Collection[str] = (),
+        truth: Path | None = None,
+    ) -> None:
         mistakes = find_mistakes(testbed)
         if mistakes:
             raise ConfigError(mistakes)
@@ -64,6 +72,8 @@ class Bench:
         self._faulty: dict[str, TaggerPort | FaultyInstrument] = {}
         with ExitStack() as resources:
             self._stop_reader, self._stop_writer = map(resources.enter_context, socket.socketpair())
+            if truth is not None:
+                resources.callback(self.twin.log_truth(truth))
             self._control = ControlServer(self)
             resources.callback(self._close_wires)
             resources.callback(self._control.close)

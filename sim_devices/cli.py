@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--seed", type=int, help="seed of all random numbers, in place of twin.toml's")
     up.add_argument("--without", action="append", default=[], metavar="DEVICE", help="leave this device out")
     up.add_argument(
+        "--truth", type=Path, metavar="FOLDER", help="write the origin of every click into this folder"
+    )
+    up.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the program that started this one"
     )
     up.add_argument(
@@ -77,7 +80,7 @@ def _check(testbed: Path) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    bench = Bench(options.testbed, seed=options.seed, without=options.without)
+    bench = Bench(options.testbed, seed=options.seed, without=options.without, truth=options.truth)
     with _stopped_by_signals(bench), bench, _registered(bench, options.register):
         if options.json:
             print(json.dumps(bench.report()), flush=True)

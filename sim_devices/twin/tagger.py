@@ -18,6 +18,7 @@ from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.graph import Graph
 from sim_devices.twin.lab_time import LabTime
 from sim_devices.twin.layout import PortAddress
+from sim_devices.twin.truth import TruthLog
 
 Tags = tuple[NDArray[np.int64], NDArray[np.uint8]]
 _Laws = tuple[int, int, list[ClickProcess | None]]
@@ -181,6 +182,8 @@ class TagReader:
         self._reading = threading.RLock()
         self._position_ps = 0
         self._channels: list[_Channel] = []
+        self.truth: TruthLog | None = None
+        """Where the origins of what is read go, if anywhere."""
         self.start(0)
 
     @property
@@ -208,7 +211,10 @@ class TagReader:
         Raises ValueError if lab time has not come to `until_ps`.
         """
         times_ps, codes = self._read(until_ps)
+        origins = None if self.truth is None else np.right_shift(codes, ORIGIN_SHIFT, dtype=np.uint8)
         codes &= CHANNEL_MASK
+        if self.truth is not None and origins is not None:
+            self.truth.append(times_ps, codes, origins)
         return times_ps, codes
 
     def read_with_origin(

@@ -2,7 +2,8 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from qdci_lab.units import PS_PER_S, seconds_to_ps
 from sim_devices.twin.component import Signal
@@ -15,6 +16,7 @@ from sim_devices.twin.lab_time import LabTime
 from sim_devices.twin.layout import ComponentSpec, Layout, PortAddress
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.tagger import TagReader
+from sim_devices.twin.truth import TruthLog
 
 MEMORY_PS = 60 * PS_PER_S
 """How far back settings are remembered at least, for observables that are averaged."""
@@ -49,6 +51,19 @@ class Twin:
     def tagger(self, component: str) -> TagReader:
         """The reader of a time tagger's tags. Raises KeyError if there is none of that name."""
         return self._readers[component]
+
+    def log_truth(self, folder: Path) -> Callable[[], None]:
+        """Write the origin of every click that is read into `<tagger>.truth` there; returns what ends the files."""
+        logs = [TruthLog(folder / f"{name}.truth") for name in self._readers]
+        for reader, log in zip(self._readers.values(), logs, strict=True):
+            reader.truth = log
+
+        def close() -> None:
+            for reader, log in zip(self._readers.values(), logs, strict=True):
+                reader.truth = None
+                log.close()
+
+        return close
 
     def leaving(self, port: str) -> Signal:
         """What leaves an output, written `component.port`, now. Raises KeyError if there is none of that name."""
