@@ -233,8 +233,7 @@ def _conclude(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             f"core {core}: dark {line.dark_hz:.1f} ± {line.dark_error_hz:.1f} /s, slope {1e-3 * line.hz_per_w:.1f} ± "
             f"{1e-3 * line.hz_per_w_error:.1f} /s per mW = {factor:.3f} ± {error:.3f} of equation (1) in 1 nm; at "
-            f"2.04 dBm, as the paper counts: {at_input_dbm:.1f} dBm (Ji et al.: -112.1 dBm measured, -112.9 dBm "
-            "simulated)"
+            f"2.04 dBm, as the paper counts: {at_input_dbm:.1f} dBm (Ji et al.: -112.1 measured, -112.9 simulated)"
         )
     return "\n".join(lines)
 

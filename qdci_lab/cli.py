@@ -120,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder without recordings")
     record.set_defaults(command=_record_wire)
 
+    published = commands.add_parser("published", help="published numbers beside what the project obtains")
+    published.add_argument(
+        "--data", type=Path, metavar="DIR", help="take values from the newest runs in a folder"
+    )
+    published.add_argument("--write", type=Path, metavar="FILE", help="also write the table as a page")
+    published.set_defaults(command=_published)
+
     demo = commands.add_parser("demo", help="the main experiment on the simulated bench")
     _output(demo)
     demo.set_defaults(command=_demo)
@@ -267,6 +274,17 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     )
     if options.json:
         print(json.dumps(outcome.to_dict()))
+    return 0
+
+
+def _published(options: argparse.Namespace, console: Console) -> int:
+    from qdci_lab.config import resolve
+
+    tables = resolve("plans.published:families_of")(resolve("plans.published:newest_runs")(options.data))
+    for title, rows in tables:
+        console.print(resolve("plans.published:as_table")(title, rows))
+    if options.write is not None:
+        options.write.write_text(resolve("plans.published:as_markdown")(tables), encoding="utf-8")
     return 0
 
 

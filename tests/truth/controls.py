@@ -78,10 +78,10 @@ def run_control(control: Control, seed: int, directory: Path) -> tuple[Outcome, 
     return outcome, changes, [event["data"] for event in Run(outcome.file).events("primary")]
 
 
-def misses(control: Control, seed: int, directory: Path) -> list[str]:
-    """What the plan did not find; empty if all is within the stated uncertainty."""
-    _, changes, rows = run_control(control, seed, directory)
-    return [
+def judged(control: Control, seed: int, directory: Path) -> tuple[Outcome, list[str]]:
+    """The run, and what the plan did not find; nothing if all is within the stated uncertainty."""
+    outcome, changes, rows = run_control(control, seed, directory)
+    return outcome, [
         f"{control.plan}, seed {seed}: {name} is off by {off:.4g}, allowed are {allowed:.4g}"
         for name, off, allowed in control.found(rows, changes)
         if not abs(off) <= allowed
