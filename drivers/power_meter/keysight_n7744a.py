@@ -9,6 +9,9 @@ The sensor is read in W, because the instrument cannot express a negative readin
 Each port is a device of its own.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from drivers.keysight_n77xx import SlotInstrument
 from drivers.keysight_n77xx_codec import (
     HIGHEST,
@@ -59,6 +62,10 @@ class KeysightN7744A(SlotInstrument):
     def patience_s(self) -> float:
         """Longer than any reading."""
         return super().patience_s + self.reading_s
+
+    def expected_s(self, planned: Mapping[str, Any]) -> float:
+        """What `trigger` takes: one averaging time."""
+        return float(planned.get(self.averaging_time.name, self.averaging_time.last or 0.0))
 
     def prepare_instrument(self) -> None:
         """Clear errors and have each READ answered with a new absolute measurement in W."""

@@ -1,7 +1,7 @@
 """qutools quTAG of either generation, through its maker's library (qutools, tdcbase.h)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -254,6 +254,10 @@ class QuTag(QuTagEvaluation):
             units="1",
             timeout=self.patience_s + PATIENCE_PER_SECOND * self.acquisition_time_s,
         )
+
+    def expected_s(self, planned: Mapping[str, Any]) -> float:
+        """What `trigger` takes in lab time, at the acquisition time planned."""
+        return float(planned.get(self.acquisition_time.name, self.acquisition_time_s))
 
     def abort(self) -> None:
         """End the acquisitions that run or wait with an AcquisitionError, within one poll; from any thread."""

@@ -9,8 +9,8 @@ from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import find_plans, open_session
 
 PLANS = (
-    "align_polarization", "calibrate_delays", "calibrate_mean_photon_number", "dark_counts_vs_launch_power",
-    "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
+    "align_polarization", "calibrate_delays", "calibrate_mean_photon_number", "characterise_cores",
+    "dark_counts_vs_launch_power",     "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def test_a_dry_run_of_the_defaults_passes_and_moves_nothing(session, name):
         ("align_polarization", {"interval_s": 0.0}, ValueError, "interval_s 0 positive"),
         ("skr_vs_distance", {"distances_km": [1.0]}, ValueError, "less than the fibre's"),
         ("skr_vs_distance", {"distances_km": [400.0]}, LimitError, "probe_voa_attenuation"),
+        ("characterise_cores", {"laser_power_dbm": 30.0}, LimitError, "probe_laser_power: 30 dBm"),
         ("dark_counts_vs_launch_power", {"cores": [1, 2]}, ValueError, "lit"),
         ("dark_counts_vs_launch_power", {"lit_core": 2, "cores": [3]}, ValueError, r"cores \[1, 4\] only"),
         ("dark_counts_vs_launch_power", {"launch_powers_dbm": [0.0, 20.0]}, LimitError, "attenuation"),

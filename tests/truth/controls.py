@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from scipy.linalg import expm
 
 from plans.calibrate_mean_photon_number import calibration_of
+from plans.characterise_cores import cores_of
 from plans.dark_counts_vs_launch_power import noise_line
 from plans.scan_gate import gate_shape
 from qdci_lab.experiment import Outcome, run_experiment
@@ -238,7 +240,43 @@ def _found_noise(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]
     return checks
 
 
+def _hidden_cores(chance: np.random.Generator) -> Changes:
+    return {
+        ("fibre", "fan_loss_db"): [round(float(loss), 3) for loss in chance.uniform(0.1, 0.6, 7)],
+        ("fibre", "crosstalk_per_km"): round(float(10.0 ** chance.uniform(-6.5, -5.5)), 10),
+        ("decoder", "receiver_loss_db"): round(max(float(chance.normal(0.5, 0.3)), 0.0), 3),
+    }
+
+
+def _found_cores(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]:
+    """Coupled power as a matrix exponential of the centre and its ring, the fans at both ends."""
+    fans = np.array(changes["fibre", "fan_loss_db"])
+    joined = np.zeros((7, 7))
+    for core in range(1, 7):
+        for other in (0, 1 + core % 6):
+            joined[core, other] = joined[other, core] = changes["fibre", "crosstalk_per_km"]
+    kept = expm(3.5 * (joined - np.diag(joined.sum(axis=1)) - 0.0471 * np.eye(7)))
+    found = cores_of(rows)
+    losses_db = -10.0 * np.log10(np.diag(kept)) + 2.0 * fans
+    checks = [
+        (f"loss of core {core + 1}", found.loss_db[core] - losses_db[core], 3.0 * found.loss_error_db[core])
+        for core in range(7)
+    ]
+    for into in range(7):
+        for lit in range(7):
+            if into != lit:
+                true_db = 10.0 * math.log10(kept[into, lit] / kept[lit, lit]) - fans[into] + fans[lit]
+                allowed_db = 3.0 * found.crosstalk_error_db[into, lit]
+                off_db = found.crosstalk_db[into, lit] - true_db
+                checks.append((f"crosstalk {lit + 1} into {into + 1}", off_db, allowed_db))
+    return checks
+
+
 CONTROLS = {
+    "characterise_cores": Control(
+        "characterise_cores", {"averaging_s": 0.05, "count_s": 0.5}, _hidden_cores, _found_cores,
+        false_alarm=18 * Z_THREE, seeds=1,
+    ),
     "dark_counts_vs_launch_power": Control(
         "dark_counts_vs_launch_power",
         {"cores": [2, 4], "launch_powers_dbm": [0.0, 6.0, 9.0], "duration_s": 10.0},
