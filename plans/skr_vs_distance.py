@@ -240,11 +240,9 @@ def _draw(run: Run, path: Path) -> None:
         label="Ji et al.: 229.2 ± 8.2 kb/s",
     )
     for lost in (100.0, 150.0):
-        above.annotate(
-            "published with key;\nnot with 600 Hz", (lost, 0.11), ha="center", fontsize=7, color=PUBLISHED
-        )
+        above.annotate("published: key", (lost, 0.034), ha="center", fontsize=7, color=PUBLISHED)
     above.set_yscale("log")
-    above.set_ylim(0.03, 700.0)
+    above.set_ylim(0.028, 700.0)
     above.set_ylabel("key rate (kb/s)")
     above.legend(fontsize=7, loc="upper right")
     low, high = table["link_qber_z_low"], table["link_qber_z_high"]
