@@ -24,7 +24,10 @@ from sim_devices.server.c_api import function_table
 
 ROOT = Path(__file__).parents[2]
 TESTBED = ROOT / "configs" / "ji_mcf"
-TCP = ("alice.awg", "alice.voa", "classical.laser", "classical.launch_voa", "classical.power_meter", "switch")
+TCP = (
+    "alice.awg", "alice.voa", "classical.laser", "classical.launch_voa", "classical.power_meter", "switch",
+    "probe.laser", "probe.voa", "probe.power_meter",
+)  # fmt: skip
 PTY = ("classical.amplifier", "bob.polarization_controller", "bob.detectors")
 
 
