@@ -17,8 +17,10 @@ def link_up(link: Any, core: int, *, detour: bool = False) -> MsgGenerator[None]
 
     With `detour` the light passes the probe's attenuator between fibre and receiver.
     """
-    yield from bps.mv(link.launch_voa.shutter_open, 0)
-    yield from bps.mv(link.switch.connections, link.connections(core, detour=detour))
+    if getattr(link, "launch_voa", None) is not None:
+        yield from bps.mv(link.launch_voa.shutter_open, 0)
+    connections = link.connections(core, detour=True) if detour else link.connections(core)
+    yield from bps.mv(link.switch.connections, connections)
     yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
     yield from bps.mv(link.awg, link.waveforms())
     yield from bps.mv(link.voa.shutter_open, 1)
@@ -54,7 +56,10 @@ def moved_by_link(link: Any) -> tuple[Any, ...]:
 
     The squeezers of the polarization controller stay where the alignment has left them: that is its result.
     """
-    return (link.voa.attenuation, link.launch_voa.attenuation, link.switch.connections)
+    places = (("voa", "attenuation"), ("launch_voa", "attenuation"), ("switch", "connections"))
+    present = [(getattr(link, part, None), signal) for part, signal in places]
+    own = [link.reuse_lock] if hasattr(link, "reuse_lock") else []
+    return (*(getattr(device, signal) for device, signal in present if device is not None), *own)
 
 
 def check_acquisition(link: Any, detections: float, core: int, max_duration_s: float) -> None:

@@ -95,7 +95,7 @@ def skr_vs_distance(
             found.keep({"distance": (distance_km, "km"), "added_loss": (added_db, "dB")})
             yield from measure_link(link, detections, max_duration_s, keep_tags=keep_tags, beside=(found,))
 
-    moved = (*moved_by_link(link), link.projected_block, link.gate_width, link.reuse_lock)
+    moved = (*moved_by_link(link), link.projected_block, link.gate_width)
     if any(setting is not None for setting in settings_db):
         moved = (*moved, link.probe_voa.attenuation)
     return (yield from experiment(measure(), link.parts, metadata, moved=moved))
