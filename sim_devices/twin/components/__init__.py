@@ -5,6 +5,7 @@ from typing import Any
 
 from sim_devices.twin.component import Component
 from sim_devices.twin.components.amplifier import Amplifier
+from sim_devices.twin.components.coherent_one_way import CowDecoder, FibreRoute, PulseCarver
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.incoherent import Led, Transceiver
@@ -22,8 +23,10 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "amplifier": Amplifier,
     "attenuator": Attenuator,
     "coupler": Coupler,
+    "cow_decoder": CowDecoder,
     "cw_laser": CwLaser,
     "deployed_fibre": DeployedFibre,
+    "fibre_route": FibreRoute,
     "intensity_modulator": IntensityModulator,
     "led": Led,
     "multicore_fibre": MulticoreFibre,
@@ -34,6 +37,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "polarization_modulator": PolarizationModulator,
     "polarization_synthesizer": PolarizationSynthesizer,
     "power_sensor": PowerSensor,
+    "pulse_carver": PulseCarver,
     "pulsed_laser": PulsedLaser,
     "single_photon_detectors": SinglePhotonDetectors,
     "snspd": Snspd,
