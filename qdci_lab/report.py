@@ -25,7 +25,7 @@ class Report:
     conclude: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
 
     def plain_points(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-        """The points as numbers by name, those that each event has."""
+        """The points as numbers by name, without those that this testbed does not measure."""
         return [{name: _plain(row[key]) for name, key in self.points.items() if key in row} for row in rows]
 
 

@@ -25,6 +25,15 @@ from qdci_lab.signals import TaskStatus, controlled, measured, switched
 from qdci_lab.units import ps_to_seconds, ratio_to_db
 
 HINTED = ("n_key", "qber", "visibility", "skr_restricted_collective")
+# Names that links of every protocol have, and what they are here.
+ALIASES = {
+    "key_rate": "skr_restricted_collective",
+    "key_rate_error": "skr_restricted_collective_error",
+    "error_rate": "qber",
+    "error_rate_low": "qber_low",
+    "error_rate_high": "qber_high",
+    "detection_rate": "rate_data",
+}
 # On the bench an acquisition lasts as long as it is asked to; a simulated one may take longer than its lab time.
 WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
 
@@ -59,6 +68,7 @@ class CowLink(CowResults):
     """
 
     MODEL = "coherent-one-way link"
+    KEY_RATE_MEANS: ClassVar[str] = "coherent one-way, restricted collective attacks only"
     PARTS: ClassVar[tuple[str, ...]] = ("awg", "laser", "voa", "channel_voa", "detectors", "tagger")
 
     detections = _soft("wanted_detections", "count", (1.0, 1e12))
@@ -177,12 +187,5 @@ class CowLink(CowResults):
         scalars = result.to_dict()
         for key, value in scalars.items():
             getattr(self, key).store(value)
-        for alias, key in (
-            ("key_rate", "skr_restricted_collective"),
-            ("key_rate_error", "skr_restricted_collective_error"),
-            ("error_rate", "qber"),
-            ("error_rate_low", "qber_low"),
-            ("error_rate_high", "qber_high"),
-            ("detection_rate", "rate_data"),
-        ):
+        for alias, key in ALIASES.items():
             getattr(self, alias).store(scalars[key])

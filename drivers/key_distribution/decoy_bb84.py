@@ -37,6 +37,15 @@ LOOP_STEPS = 12
 LOOP_ARRIVAL_DB = 0.03
 LAUNCH_POWER_STEP_DB = 0.1
 HINTED = ("n_z", "qber_z", "qber_x", "skr_rusca_2018", "skr_wiesemann_2024")
+# Names that links of every protocol have, and what they are here.
+ALIASES = {
+    "key_rate": "skr_rusca_2018",
+    "key_rate_error": "skr_rusca_2018_error",
+    "error_rate": "qber_z",
+    "error_rate_low": "qber_z_low",
+    "error_rate_high": "qber_z_high",
+    "detection_rate": "count_rate",
+}
 # On the bench an acquisition lasts as long as it is asked to; a simulated one may take longer than its lab time.
 WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
 
@@ -64,10 +73,13 @@ class DecoyBb84Link(Results):
     """Alice, a fibre core and Bob as one device: `trigger` acquires until `detections` key-basis detections are sifted.
 
     `launch_power` brings the classical power in each core to a value, by the attenuator, closed on the power meter's
-    tap. Settings are the tables of the link in the configuration.
+    tap, and `added_loss` what Alice's attenuator takes beyond what mu asks for, in place of a longer fibre. What links
+    of every protocol have are `key_rate` (one decoy, Rusca 2018), `error_rate` (the key basis') and `detection_rate`.
+    Settings are the tables of the link in the configuration.
     """
 
     MODEL = "decoy-state BB84 link"
+    KEY_RATE_MEANS: ClassVar[str] = "one-decoy BB84, finite block (Rusca 2018)"
     PARTS: ClassVar[tuple[str, ...]] = (
         "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
         "laser", "amplifier", "launch_voa", "power_meter",
@@ -93,6 +105,20 @@ class DecoyBb84Link(Results):
         resolution=LAUNCH_POWER_STEP_DB,
         kind="hinted",
     )
+    added_loss = controlled(
+        lambda device: device.added_loss_db,
+        lambda device, value: device.move_signal_attenuator(value),
+        "dB",
+        limits=lambda device: device.added_loss_range_db,
+        resolution=0.002,
+        kind="hinted",
+    )
+    key_rate = measured(None, "bit/s")
+    key_rate_error = measured(None, "bit/s")
+    error_rate = measured(None, "1")
+    error_rate_low = measured(None, "1")
+    error_rate_high = measured(None, "1")
+    detection_rate = measured(None, "1/s")
     gate_width = controlled(
         lambda device: device.settings.receiver.gate_width_ps or 0.0,
         lambda device, value: device.choose_gate_width(value),
@@ -171,6 +197,16 @@ class DecoyBb84Link(Results):
         return round(ratio_to_db(self.transmitter.mean_photon_number_unattenuated / self.protocol.mu), 3)
 
     @property
+    def added_loss_db(self) -> float:
+        """What Alice's attenuator takes beyond the attenuation for mu."""
+        return round(float(self.voa.attenuation.get()) - self.signal_attenuation_db, 3)
+
+    @property
+    def added_loss_range_db(self) -> tuple[float, float]:
+        """What the added loss may be set to: as far as Alice's attenuator goes."""
+        return (0.0, round(float(self.voa.attenuation.limits[1]) - self.signal_attenuation_db, 3))
+
+    @property
     def launch_power_range_dbm(self) -> tuple[float, float]:
         """What the launch power may be set to."""
         return (self.classical.launch_power_min_dbm, self.classical.launch_power_max_dbm)
@@ -215,6 +251,21 @@ class DecoyBb84Link(Results):
         for ingress, egress in routes:
             value = self.switch.with_route(ingress, egress, connections=value)
         return value
+
+    def light_on(self, core: int = 1) -> tuple[tuple[Any, Any], ...]:
+        """What must be set to what, in this order, for quantum light to reach Bob, and no other."""
+        return (
+            (self.launch_voa.shutter_open, 0),
+            (self.switch.connections, self.connections(core)),
+            (self.voa.attenuation, self.signal_attenuation_db),
+            (self.awg, self.waveforms()),
+            (self.voa.shutter_open, 1),
+        )
+
+    def move_signal_attenuator(self, added_loss_db: float) -> None:
+        """Attenuate the signal beyond mu; only the worker calls this."""
+        wanted_db = round(self.signal_attenuation_db + added_loss_db, 3)
+        self.voa.attenuation.set(wanted_db).wait(timeout=self.voa.patience_s)
 
     def choose_gate_width(self, width_ps: float) -> None:
         """Accept clicks within this width about the pulses' arrival; 0 accepts the whole period."""
@@ -282,5 +333,8 @@ class DecoyBb84Link(Results):
         self.lab_time.store(ps_to_seconds(acquisition.start_ps + acquisition.duration_ps))
 
     def _store(self, result: Bb84Result) -> None:
-        for key, value in result.to_dict().items():
+        scalars = result.to_dict()
+        for key, value in scalars.items():
             getattr(self, key).store(value)
+        for alias, key in ALIASES.items():
+            getattr(self, alias).store(scalars[key])

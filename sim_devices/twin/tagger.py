@@ -252,6 +252,10 @@ class TagReader:
         with self._lock:
             pieces = [self._laws_from(self._position_ps)]
             span_ps = min(CHUNK_PS, int(CHUNK_TAGS / max(1.0, _click_hz(pieces[0][2])) * PS_PER_S) + 1)
+            if not any(
+                pieces[0][2]
+            ):  # no input can click before the piece is over, so nothing has to be held
+                span_ps = pieces[0][1] - self._position_ps
             until_ps = min(until_ps, self._position_ps + span_ps)
             while pieces[-1][1] < until_ps:
                 pieces.append(self._laws_from(pieces[-1][1]))
@@ -264,10 +268,13 @@ class TagReader:
 
     def _laws_from(self, at_ps: int) -> _Laws:
         """The piece round `at_ps` and the law of clicks at every input in it."""
+        own = self._graph.nodes[self._name]
+        if not own.settings(at_ps).flag("input_on"):  # whatever happens to the light meanwhile
+            start_ps, end = own.span(at_ps)
+            return start_ps, sampling.FAR_PS if end is None else end, [None] * len(self._tagger.inputs)
         start_ps, end_ps = self._graph.span(self._name, at_ps)
-        on = self._graph.nodes[self._name].settings(at_ps).flag("input_on")
         signals = [self._graph.arriving(PortAddress(self._name, port), at_ps) for port in self._tagger.inputs]
-        return start_ps, end_ps, [s if on and isinstance(s, ClickProcess) else None for s in signals]
+        return start_ps, end_ps, [s if isinstance(s, ClickProcess) else None for s in signals]
 
 
 class _Collected:
