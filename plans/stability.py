@@ -32,7 +32,7 @@ def stability(
     *,
     hours: float = 240.0,
     every_s: float = 1200.0,
-    block_s: float = 10.0,
+    block_s: float = 5.0,
     added_loss_db: float = 0.0,
     align: bool = True,
 ) -> MsgGenerator[None]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from qdci_lab.analysis.bb84 import Bb84Settings, analyse
+from qdci_lab.analysis.cow_tags import CowSettings, TagBlock, analyse_cow
 from qdci_lab.analysis.synchronisation import Synchronisation
 from qdci_lab.errors import RecordError
 from qdci_lab.record.replay import Run
 from qdci_lab.units import seconds_to_ps
 
 LINK = "link"
+COHERENT_ONE_WAY = "coherent-one-way"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Difference:
 
 def reanalyse(run: Run) -> tuple[int, list[Difference]]:
     """How many numbers were compared, and those that differ in any bit; RecordError if the run holds no tags."""
-    settings = link_settings(run)
+    settings = stored_settings(run)
     compared = 0
     differences: list[Difference] = []
     for number, recomputed, recorded in _points(run, settings):
@@ -42,21 +44,38 @@ def reanalyse(run: Run) -> tuple[int, list[Difference]]:
     return compared, differences
 
 
+def stored_settings(run: Run) -> Mapping[str, Any]:
+    """The analysis's settings as the run's own configuration has them; `analysis` names a protocol other than BB84."""
+    return json.loads(run.configuration(LINK)[f"{LINK}_analysis_settings"])
+
+
 def link_settings(run: Run) -> Bb84Settings:
     """What the analysis was told at the time: code, protocol, receiver; from the run's own configuration."""
-    return Bb84Settings.from_dict(json.loads(run.configuration(LINK)[f"{LINK}_analysis_settings"]))
+    return Bb84Settings.from_dict(stored_settings(run))
 
 
-def _points(run: Run, settings: Bb84Settings) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
+def _points(run: Run, settings: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
     for event in run.events("primary"):
         data = event["data"]
         first, count = int(data[f"{LINK}_first_tag"]), int(data[f"{LINK}_tag_count"])
         if first < 0:
             raise RecordError(f"{run.path.name}: the time tags of point {event['seq_num']} were not kept")
         blocks = run.tags(first, count)
-        duration_ps = seconds_to_ps(float(data[f"{LINK}_duration"]))
-        result = analyse(blocks, _as_then(settings, data), duration_ps, _lock_given(data))
-        yield event["seq_num"], result.to_dict(), data
+        yield event["seq_num"], _recomputed(settings, blocks, data), data
+
+
+def _recomputed(
+    settings: Mapping[str, Any], blocks: Iterator[TagBlock], data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The numbers of one point, from its tags."""
+    duration_ps = seconds_to_ps(float(data[f"{LINK}_duration"]))
+    rest = {name: value for name, value in settings.items() if name != "analysis"}
+    if settings.get("analysis") == COHERENT_ONE_WAY:
+        told_loss_db = float(data[f"{LINK}_told_loss"])
+        result = analyse_cow(blocks, CowSettings.from_dict(rest), duration_ps, told_loss_db).to_dict()
+        return {key: value for key, value in result.items() if not isinstance(value, str)}
+    bb84 = _as_then(Bb84Settings.from_dict(rest), data)
+    return analyse(blocks, bb84, duration_ps, _lock_given(data)).to_dict()
 
 
 def _as_then(settings: Bb84Settings, data: Mapping[str, Any]) -> Bb84Settings:

@@ -95,7 +95,7 @@ def test_delays_of_several_periods_are_found_to_a_few_picoseconds():
 def test_a_detector_without_light_is_named():
     times, channels, settings = tags(4e4, 0.2, seed=8)
     lit = channels != 3
-    with pytest.raises(SynchronisationError, match="input 3: .*no tags"):
+    with pytest.raises(SynchronisationError, match=r"input 3: .*no tags"):
         find_arrivals(times[lit], channels[lit], settings)
 
 

@@ -1,0 +1,144 @@
+"""The sweep of the channel's loss and the long run, shortened, from the configuration to the file and back."""
+
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from ophyd.utils import LimitError
+from rich.console import Console
+
+from plans.attenuation_sweep import attenuation_sweep
+from plans.stability import stability
+from qdci_lab.experiment import compare_with_raw_data, replay_file, run_experiment
+from qdci_lab.record.replay import Run
+from qdci_lab.session import open_session
+
+ROOT = Path(__file__).parents[2]
+QIU = ROOT / "configs" / "qiu_cow_dci"
+LOSSES_DB = [0.0, 10.0, 12.0]
+
+
+def run(folder, plan, directory, **arguments):
+    console = Console(file=io.StringIO(), width=160)
+    outcome = run_experiment(
+        folder, plan, arguments, addresses="sim.toml", directory=directory, console=console, seed=1
+    )
+    return outcome, console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    return run(
+        QIU, "attenuation_sweep", tmp_path_factory.mktemp("swept"),
+        added_losses_db=LOSSES_DB, detections=4e4, keep_tags=True,
+    )  # fmt: skip
+
+
+def test_a_sweep_reports_rates_at_each_loss_and_zero_beyond_the_cut_off(swept):
+    outcome, printed = swept
+    points = outcome.points
+    assert [point["added_loss_db"] for point in points] == pytest.approx(LOSSES_DB)
+    assert points[0]["skr_bps"] > points[1]["skr_bps"] > 0.0
+    assert points[2]["skr_bps"] == 0.0
+    for point in points:
+        told_db = 12.47 + point["added_loss_db"]
+        assert abs(point["channel_loss_db"] - told_db) < 0.3  # the route wanders by 0.06 dB
+        assert point["skr_cow4_bps"] == 0.0
+    assert "simulated, seed 1" in printed
+    assert outcome.figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_file_says_what_each_rate_assumes_and_when_the_loss_was_taken_away(swept):
+    run_ = Run(swept[0].file)
+    configuration = run_.configuration("link")
+    assert "zero-error attacks are excluded" in configuration["link_assumptions"]
+    assert '"cutoff_loss_db": 24.5' in configuration["link_analysis_settings"]
+    assert run_.start["key_rate_means"] == "coherent one-way, restricted collective attacks only"
+    assert [event["data"]["link_cut_off"] for event in run_.events("primary")] == [0, 0, 1]
+
+
+def test_a_replay_gives_the_same_figure_and_every_number_bit_for_bit(swept, tmp_path, console):
+    outcome, _ = swept
+    copy = shutil.copy(outcome.file, tmp_path / "copy.h5")
+    replayed = replay_file(copy, console=console)
+    assert replayed.points == outcome.points
+    assert replayed.figure.read_bytes() == outcome.figure.read_bytes()
+    assert compare_with_raw_data(copy, console) == []
+    assert re.search(r"[1-9]\d+ numbers compared", console.file.getvalue())
+
+
+def test_the_same_sweep_runs_on_a_link_of_another_protocol(testbed_folder, tmp_path):
+    """The BB84 link of the multicore testbed: 3 dB cost half of the detections, and there is no visibility."""
+    outcome, printed = run(
+        testbed_folder, "attenuation_sweep", tmp_path,
+        added_losses_db=[0.0, 3.0], detections=2e5, align=False,
+    )  # fmt: skip
+    first, second = outcome.points
+    assert "visibility" not in first
+    # dead time: 0.36 Mcps a detector and 0.1 us are 4 % lost, which 3 dB halve
+    assert first["detection_rate_hz"] / second["detection_rate_hz"] == pytest.approx(1.96, abs=0.03)
+    assert "one-decoy" in Run(outcome.file).start["key_rate_means"]
+    assert "-" in printed
+
+
+@pytest.mark.parametrize(
+    ("plan", "arguments", "told"),
+    [
+        (
+            attenuation_sweep,
+            {"added_losses_db": [0.0, 60.0]},
+            r"added_loss: 60 dB is above the bound of 45 dB",
+        ),
+        (attenuation_sweep, {"added_losses_db": []}, r"give at least one"),
+        (attenuation_sweep, {"detections": 0.0}, r"detections: 0 count is below"),
+        (stability, {"block_s": 0.0}, r"max_duration: 0 s is below"),
+        (stability, {"every_s": 5.0, "block_s": 10.0}, r"block_s: 10 s do not fit into every_s of 5 s"),
+        (stability, {"hours": -1.0}, r"hours: -1 must be positive"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_before_the_first_message(plan, arguments, told):
+    link = open_session(QIU, addresses="bench.toml").link  # nothing is connected
+    with pytest.raises((LimitError, ValueError), match=told):
+        next(plan(link, **arguments))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """Two hours in blocks of one second every ten minutes, with a patch open from 40 to 65 minutes."""
+    folder = tmp_path_factory.mktemp("testbeds") / "qiu_cow_dci"
+    shutil.copytree(QIU, folder)
+    shutil.copytree(ROOT / "configs" / "schema", folder.parent / "schema")
+    twin = folder / "twin.toml"
+    text = twin.read_text(encoding="utf-8")
+    twin.write_text(
+        text.replace("length_km = 19.87 ", "outages_s = [[2340.0, 3900.0]]\nlength_km = 19.87 ", 1),
+        encoding="utf-8",
+    )
+    return run(folder, "stability", tmp_path_factory.mktemp("watched"), hours=2.0, every_s=600.0, block_s=1.0)
+
+
+def test_the_file_says_how_often_and_how_long_was_measured(watched):
+    start = Run(watched[0].file).start
+    assert (start["measured_every_s"], start["measured_for_s"], start["num_points"]) == (600.0, 1.0, 12)
+    times_s = [point["lab_time_s"] for point in watched[0].points]
+    assert times_s[-1] - times_s[0] == pytest.approx(11 * 600.0, abs=2.0)
+    assert all(point["duration_s"] == pytest.approx(1.0, abs=1e-3) for point in watched[0].points)
+
+
+def test_an_open_patch_makes_gaps_that_are_explained(watched):
+    outcome, _ = watched
+    recorded = Run(outcome.file)
+    gaps = [event["data"] for event in recorded.events("gaps")]
+    assert [gap["gap_point"] for gap in gaps] == [5, 6, 7]
+    assert all("instruments stand as set" in gap["gap_found"] for gap in gaps)
+    assert all("no clock" in gap["gap_reason"] for gap in gaps)
+    assert [number + 1 for number, point in enumerate(outcome.points) if point["skr_bps"] == 0.0] == [5, 6, 7]
+    assert sum(point["skr_bps"] > 1000.0 for point in outcome.points) == 9
+
+
+def test_the_long_run_replays_to_the_same_figure(watched, tmp_path, console):
+    copy = shutil.copy(watched[0].file, tmp_path / "copy.h5")
+    replayed = replay_file(copy, console=console)
+    assert replayed.figure.read_bytes() == watched[0].figure.read_bytes()
