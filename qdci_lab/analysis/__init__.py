@@ -3,12 +3,16 @@
 Compiled code and special functions are imported by what needs them, when it first does.
 """
 
+from qdci_lab.analysis.allan import AllanDeviation, allan_deviation
 from qdci_lab.analysis.bb84 import Bb84Analysis, Bb84Settings, analyse
 from qdci_lab.analysis.bb84_result import UNITS, Bb84Result
 from qdci_lab.analysis.clock_recovery import ClockSearch
 from qdci_lab.analysis.code import DETECTORS, SymbolCode, expected_pattern, make_code
 from qdci_lab.analysis.counts import SiftedCounts
 from qdci_lab.analysis.cow import Cow4Monitor, CowRate, cow4_rate, cow_restricted_rate
+from qdci_lab.analysis.cow_code import CowCode, make_cow_code
+from qdci_lab.analysis.cow_result import CowProtocol, CowReceiver, CowResult
+from qdci_lab.analysis.cow_tags import CowAnalysis, CowSettings, analyse_cow
 from qdci_lab.analysis.decoy import (
     PROOFS,
     OneDecoyBounds,
@@ -51,6 +55,7 @@ __all__ = [
     "DETECTORS",
     "PROOFS",
     "UNITS",
+    "AllanDeviation",
     "AsymptoticRate",
     "Bb84Analysis",
     "Bb84Result",
@@ -58,7 +63,13 @@ __all__ = [
     "Block",
     "ClockSearch",
     "Cow4Monitor",
+    "CowAnalysis",
+    "CowCode",
+    "CowProtocol",
     "CowRate",
+    "CowReceiver",
+    "CowResult",
+    "CowSettings",
     "DetectionLink",
     "KeyRate",
     "KeyedSequence",
@@ -84,7 +95,9 @@ __all__ = [
     "TwoDecoyCounts",
     "TwoDecoyOptimum",
     "TwoDecoyProtocol",
+    "allan_deviation",
     "analyse",
+    "analyse_cow",
     "aopp_rate",
     "binary_entropy",
     "cow4_rate",
@@ -97,6 +110,7 @@ __all__ = [
     "infinite_decoy_rate",
     "link_vacuum_weak_rate",
     "make_code",
+    "make_cow_code",
     "one_decoy_bounds",
     "optimise_one_decoy",
     "optimise_twin_field",
