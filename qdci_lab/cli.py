@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--dry", action="store_true", help="only check every setting, and estimate how long it will take"
     )
+    run.add_argument(
+        "--from",
+        dest="recorded",
+        type=Path,
+        metavar="FILE",
+        help="on recorded data: every device answers from FILE",
+    )
     _output(run, None)
     run.set_defaults(command=_run)
 
@@ -199,7 +206,8 @@ def _output(parser: argparse.ArgumentParser, default: Path | None = DATA) -> Non
 
 
 def _addresses(options: argparse.Namespace) -> str:
-    return options.addresses or ("sim.toml" if options.sim else "bench.toml")
+    recorded = getattr(options, "recorded", None) is not None
+    return options.addresses or ("sim.toml" if options.sim or recorded else "bench.toml")
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -219,6 +227,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     outcome = run_experiment(
         options.testbed, options.plan, arguments,
         addresses=_addresses(options), directory=options.out or DATA, console=console, seed=options.seed,
+        recorded=options.recorded,
     )  # fmt: skip
     if options.json:
         print(json.dumps(outcome.to_dict()))
@@ -233,6 +242,7 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
         "--set": options.set,
         "--detections": options.detections,
         "--dry": options.dry,
+        "--from": options.recorded,
     }
     mistakes = [
         Mistake(

@@ -167,6 +167,9 @@ class LabDevice(Device):
     def prepare_instrument(self) -> None:
         """Bring the instrument's error queue and modes to a known state after connecting; nothing by default."""
 
+    def recall(self) -> None:
+        """Called instead of `prepare_instrument` where a recording answers, with every recorded quantity stored."""
+
     def disconnect(self) -> None:
         """Close the link."""
         with contextlib.suppress(LabError):

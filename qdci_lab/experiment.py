@@ -55,14 +55,16 @@ def run_experiment(
     console: Console,
     seed: int | None = None,
     continues: Run | None = None,
+    recorded: Path | None = None,
 ) -> Outcome:
     """Run a plan on a testbed, with a live table and progress; the file is kept whatever happens.
 
-    With `continues`, the points of a sweep which that run holds are not measured again.
+    With `continues`, the points of a sweep which that run holds are not measured again. With `recorded`, all devices
+    answer from that file.
     """
     plan, options = plan_and_options(plan_name, arguments)
     report = report_of(plan_name)
-    session = open_session(folder, addresses=addresses, directory=directory, seed=seed)
+    session = open_session(folder, addresses=addresses, directory=directory, seed=seed, recorded=recorded)
 
     def measure() -> MsgGenerator[Any]:
         made = plan(session.link, **options)

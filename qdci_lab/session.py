@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib
 import json
 import logging
@@ -29,6 +30,7 @@ from qdci_lab.errors import ConfigError, LabError, NotConnected, RecordError
 from qdci_lab.record.provenance import provenance
 from qdci_lab.record.recorder import Recorder
 from qdci_lab.record.recovery import recover_folder
+from qdci_lab.recorded_bench import RecordedBench
 from qdci_lab.sim_process import SimulatedBench, find_bench, start_bench
 from qdci_lab.transport.tap import TapTransport
 
@@ -60,6 +62,7 @@ class Session:
     """A line for each run that was found left behind in the folder, and what came of its recovery."""
     recorders: list[Recorder] = field(default_factory=list)
     baseline: Baseline = field(default_factory=Baseline)
+    recorded_bench: RecordedBench | None = None
 
     @property
     def source(self) -> str:
@@ -133,6 +136,7 @@ class Session:
             "testbed": self.testbed.name,
             "source": self.source,
             **seed,
+            **({} if self.recorded_bench is None else self.recorded_bench.metadata),
             "configuration_files": {
                 file.removesuffix(".toml"): text for file, text in self.testbed.texts.items()
             },
@@ -151,7 +155,9 @@ class Session:
             recorder.wait()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass for every device: lab time for the simulated ones, the wall's for real ones."""
+        """Let time pass for every device: lab time for simulated ones, the wall's for real ones, none if recorded."""
+        if self.recorded_bench is not None:
+            return
         if self.lab_clock is not None:
             self.lab_clock.sleep(seconds)
         if self.lab_clock is None or self.source == "mixed":
@@ -168,13 +174,18 @@ def open_session(
     directory: Path | None = None,
     seed: int | None = None,
     wire_log: Path | None = None,
+    recorded: Path | None = None,
 ) -> Session:
     """Validate, find or start the simulated bench if there is one, and build every device; nothing is connected yet.
+
+    With `recorded`, the devices are those of the testbed, but all answer from that file.
 
     With `wire_log`, what passes to and from each instrument on a byte pipe is written into `<role>.wire` there.
     """
     check_one_house()
     testbed = validated(folder, addresses)
+    if recorded is not None:
+        return _on_recording(testbed, recorded, directory or Path("data"))
     if wire_log is not None:
         _make_room(wire_log)
     with contextlib.ExitStack() as undo:
@@ -186,6 +197,17 @@ def open_session(
         if wire_log is not None:
             session.wire_logs = _tap(session.devices, wire_log)
         undo.pop_all()
+    return session
+
+
+def _on_recording(testbed: Testbed, recorded: Path, directory: Path) -> Session:
+    """The testbed's devices, answering from a recorded file."""
+    bench = RecordedBench(recorded.resolve())
+    address = f"{REPLAY}{bench.path}"
+    devices = {role: dataclasses.replace(spec, address=address) for role, spec in testbed.devices.items()}
+    session = _assembled(dataclasses.replace(testbed, devices=devices), None, directory)
+    bench.answer_for(session.devices, session.link)
+    session.recorded_bench = bench
     return session
 
 

@@ -125,6 +125,11 @@ class MeasuredSignal(Signal):
         """Whether there is a value to read."""
         return self._measured_s is not None
 
+    def answer_with(self, ask: Callable[[Any], Any], _tell: Callable[[Any, Any], None]) -> None:
+        """Ask somebody else than the instrument from now on; what nobody is asked for stays as it is."""
+        if self._ask is not None:
+            self._ask = ask
+
     def _check_measured(self) -> None:
         if not self.is_measured:
             raise AcquisitionError(f"{self.name} has not been measured yet: trigger its device first")
@@ -202,6 +207,11 @@ class ControlledSignal(MeasuredSignal):
         if self._quantity is None or self._bounds is None:
             return self._quantity
         return replace(self._quantity, limits=self._bounds(self.instrument))
+
+    def answer_with(self, ask: Callable[[Any], Any], tell: Callable[[Any, Any], None]) -> None:
+        """Ask and tell somebody else than the instrument from now on; limits stay."""
+        super().answer_with(ask, tell)
+        self._tell = tell
 
     @property
     def limits(self) -> Any:

@@ -85,6 +85,8 @@ class DecoyBb84Link(Results):
         "laser", "amplifier", "launch_voa", "power_meter",
     )  # fmt: skip
     OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("probe_laser", "probe_voa", "probe_power_meter")
+    MOVES: ClassVar[Mapping[str, tuple[str, ...]]] = {"launch_power": ("launch_voa",)}
+    """Which parts are moved to bring a quantity of the link to a value."""
 
     detections = _soft("wanted_detections", "count", (1.0, 1e12))
     max_duration = _soft("longest_s", "s", (1e-3, 1e7))

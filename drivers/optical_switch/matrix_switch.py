@@ -46,6 +46,11 @@ class MatrixSwitch(Instrument):
     def await_light(self) -> None:
         """Wait until the light takes its new paths; nothing to do by default."""
 
+    def recall(self) -> None:
+        """As many egress ports as there are ingress ports: assumed, a recording does not hold their number."""
+        ports = len(self.connections.last)
+        self.size = Size(ports, ports)
+
     def with_route(
         self, ingress: int, egress: int, *, connections: Sequence[int] | None = None
     ) -> tuple[int, ...]:

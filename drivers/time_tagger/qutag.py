@@ -135,6 +135,8 @@ class QuTag(QuTagEvaluation):
         self._rate_hz = 0.0
         self._first_tag = NOT_RECORDED
         self._calls = PatientCalls(self.label, timeout_s=timeout_s)
+        self.recording: Callable[[], Any] | None = None
+        """Where acquisitions come from instead of the library, if given: blocks of tags, start and duration in ps."""
         self._api: QuTagApi | None = None
         self._is_restoring = False
         self._aborts = 0
@@ -309,6 +311,8 @@ class QuTag(QuTagEvaluation):
         """
         if not max_duration_s > 0.0:
             raise LocalProtocolError(f"{self.label}: an acquisition of {max_duration_s} s")
+        if self.recording is not None:
+            return self._replay(self.recording(), consume)
         aborts = self._aborts if self._aborts_when_submitted is None else self._aborts_when_submitted
         tally = Tally(
             self.clock.now_ps(), seconds_to_ps(max_duration_s), inputs=len(self.inputs), rate_hz=self._rate_hz
@@ -334,6 +338,21 @@ class QuTag(QuTagEvaluation):
         finally:
             if self._api is not None and not self._api.is_lost:
                 self._api.enable_input(False)
+        self._finish(tally)
+        return tally.result()
+
+    def _replay(self, recorded: Any, consume: Consume) -> Acquisition:
+        """An acquisition from a recording: all of its tags, whatever is wanted now."""
+        limit_ps = max(recorded.duration_ps, 1)
+        tally = Tally(recorded.start_ps, limit_ps, inputs=len(self.inputs), rate_hz=self._rate_hz)
+        self._first_tag = self.tags.count if self._recording else NOT_RECORDED
+        for times, channels in recorded.blocks:
+            tally.add(tally.now_ps, channels)
+            consume(times, channels)
+            if self._recording:
+                self.tags.append(times, channels)
+        tally.now_ps = recorded.start_ps + recorded.duration_ps
+        tally.fraction = 1.0
         self._finish(tally)
         return tally.result()
 
