@@ -20,6 +20,7 @@ from qdci_lab.record.encoding import decode, encode_document
 MAGIC = b"qdci-journal"
 VERSION = 1
 JOURNAL_SUFFIX = ".journal"
+_READ_BYTES = 1 << 20
 _FRAME = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 
@@ -85,27 +86,53 @@ class FrameReader:
         self._stream.seek(tail.good_bytes)
 
     def __iter__(self) -> Iterator[bytes]:
-        while (payload := self._next()) is not None:
-            self.frames += 1
-            self.good_bytes += _FRAME.size + len(payload)
-            yield payload
+        """Payloads; the stream is read by the megabyte, as asking it for each frame takes as long as decoding one."""
+        waiting = b""
+        while more := self._stream.read(max(_READ_BYTES, self._wanted(waiting))):
+            data = waiting + more
+            start = 0
+            while (payload := self._frame_at(data, start)) is not None:
+                start += _FRAME.size + len(payload)
+                self.frames += 1
+                self.good_bytes += _FRAME.size + len(payload)
+                yield payload
+            waiting = data[start:]
+            if self._is_bad(waiting):
+                return
 
     @property
     def tail(self) -> Tail:
         """What lies behind the last whole frame that was read."""
         return Tail(self.frames, self.good_bytes, max(0, self._size - self.good_bytes))
 
-    def _next(self) -> bytes | None:
-        head = self._stream.read(_FRAME.size)
-        if len(head) < _FRAME.size:
+    def _frame_at(self, data: bytes, start: int) -> bytes | None:
+        """Payload of the frame that begins there; None if it is not whole or not right."""
+        begin = start + _FRAME.size
+        if begin > len(data):
             return None
-        length, checksum = _FRAME.unpack(head)
-        if length == 0 or length > self._size - self.good_bytes - _FRAME.size:
-            return None
-        payload = self._stream.read(length)
-        if len(payload) < length or zlib.crc32(payload, zlib.crc32(head[:4])) != checksum:
+        length, checksum = _FRAME.unpack_from(data, start)
+        payload = data[begin : begin + length]
+        if (
+            not 0 < length == len(payload)
+            or zlib.crc32(payload, zlib.crc32(data[start : start + 4])) != checksum
+        ):
             return None
         return payload
+
+    def _wanted(self, waiting: bytes) -> int:
+        """Bytes that the frame which has begun still lacks."""
+        if len(waiting) < _FRAME.size:
+            return 0
+        return _FRAME.size + _FRAME.unpack_from(waiting)[0] - len(waiting)
+
+    def _is_bad(self, waiting: bytes) -> bool:
+        """Whether what follows the last frame can become none, however much is read."""
+        if len(waiting) < _FRAME.size:
+            return False
+        length, _ = _FRAME.unpack_from(waiting)
+        return (
+            length == 0 or length > self._size - self.good_bytes - _FRAME.size or self._wanted(waiting) <= 0
+        )
 
 
 class JournalReader:
