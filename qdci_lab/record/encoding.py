@@ -4,6 +4,7 @@ What cannot come back as the very same type (a subclass of str, an enum, a set) 
 so that nobody learns years later that a recording holds something else than was measured.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -64,10 +65,6 @@ def _encode(whole: object, suspect: object, place: str) -> bytes:
 def _pack(value: Any) -> bytes:
     packed = msgpack.packb(value, default=_extend, strict_types=True, unicode_errors="surrogatepass")
     return packed or b""
-
-
-def _unpack(data: bytes | memoryview) -> Any:
-    return msgpack.unpackb(data, ext_hook=_restore, strict_map_key=False, unicode_errors="surrogatepass")
 
 
 def _check(value: Any, place: str) -> None:
@@ -202,3 +199,7 @@ _RESTORERS: dict[int, Callable[[bytes], Any]] = {
     _COMPLEX: lambda data: complex(*_unpack(data)),
     _DATETIME: _restore_datetime,
 }
+
+_unpack = functools.partial(
+    msgpack.unpackb, ext_hook=_restore, strict_map_key=False, unicode_errors="surrogatepass"
+)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 
 from qdci_lab.errors import LabError, RecordError
@@ -171,7 +172,7 @@ def _write_head(file: h5py.File, survey: Survey) -> h5py.Group:
 def _write_documents(record: h5py.Group, journal: Path, survey: Survey, tail: Tail) -> None:
     size = tail.good_bytes
     dataset = record.create_dataset(
-        DOCUMENTS, (size,), np.uint8, chunks=(min(size, _COPY_BYTES),), compression="gzip", compression_opts=1
+        DOCUMENTS, (size,), np.uint8, chunks=(min(size, _COPY_BYTES),), **hdf5plugin.Zstd(1)
     )
     dataset.attrs["count"] = survey.documents
     dataset.attrs["description"] = "the bytes of the run's journal: header and frames, each with its CRC"

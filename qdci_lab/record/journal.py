@@ -87,14 +87,22 @@ class FrameReader:
 
     def __iter__(self) -> Iterator[bytes]:
         """Payloads; the stream is read by the megabyte, as asking it for each frame takes as long as decoding one."""
-        waiting = b""
+        waiting, head, unpack, crc32 = b"", _FRAME.size, _FRAME.unpack_from, zlib.crc32
         while more := self._stream.read(max(_READ_BYTES, self._wanted(waiting))):
             data = waiting + more
-            start = 0
-            while (payload := self._frame_at(data, start)) is not None:
-                start += _FRAME.size + len(payload)
+            start, size = 0, len(data)
+            # Written out, because a call for each frame would take as long as decoding it.
+            while (begin := start + head) <= size:
+                length, checksum = unpack(data, start)
+                payload = data[begin : begin + length]
+                if (
+                    not 0 < length == len(payload)
+                    or crc32(payload, crc32(data[start : start + 4])) != checksum
+                ):
+                    break
+                start = begin + length
                 self.frames += 1
-                self.good_bytes += _FRAME.size + len(payload)
+                self.good_bytes += head + length
                 yield payload
             waiting = data[start:]
             if self._is_bad(waiting):
@@ -104,20 +112,6 @@ class FrameReader:
     def tail(self) -> Tail:
         """What lies behind the last whole frame that was read."""
         return Tail(self.frames, self.good_bytes, max(0, self._size - self.good_bytes))
-
-    def _frame_at(self, data: bytes, start: int) -> bytes | None:
-        """Payload of the frame that begins there; None if it is not whole or not right."""
-        begin = start + _FRAME.size
-        if begin > len(data):
-            return None
-        length, checksum = _FRAME.unpack_from(data, start)
-        payload = data[begin : begin + length]
-        if (
-            not 0 < length == len(payload)
-            or zlib.crc32(payload, zlib.crc32(data[start : start + 4])) != checksum
-        ):
-            return None
-        return payload
 
     def _wanted(self, waiting: bytes) -> int:
         """Bytes that the frame which has begun still lacks."""
