@@ -5,6 +5,7 @@ from ophyd.utils import LimitError
 
 from plans.published import families_of, newest_runs
 from qdci_lab.ipython import prompt_namespace
+from qdci_lab.record.replay import Run
 from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import find_plans, open_session
 
@@ -83,7 +84,7 @@ def test_plans_run_at_the_prompt_and_leave_the_bench_as_it_was(session):
         ("skr_vs_distance", {"distances_km": [50.0], "detections": 2e4, "align": False}),
     ):
         names["RE"](names[name](link, **arguments))
-        run = names["cat"][-1]
+        run = Run(names["recorder"].path)
         assert run.start["plan_args"].items() >= arguments.items()
         assert run.streams[0] == "baseline"
         assert len(list(run.events("baseline"))) == 2
