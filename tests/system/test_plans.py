@@ -11,7 +11,7 @@ from qdci_lab.session import find_plans, open_session
 
 PLANS = (
     "align_polarization", "calibrate_delays", "calibrate_mean_photon_number", "characterise_cores",
-    "dark_counts_vs_launch_power",     "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
+    "dark_counts_vs_launch_power", "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
 )  # fmt: skip
 
 
