@@ -1,7 +1,7 @@
 """Time tags beside blockwise numpy, plain C and the memory, on one core and on two, in one run.
 
 All ways are taken in turn in every round, and the ratios are of the same round: what else the machine does meets all.
-`--tags 1e7` takes fewer tags, `--peer PYTHON` an interpreter that has tttrlib or pycorrelate.
+`--tags 1e7` takes fewer tags, `--peer PYTHON` an interpreter that has pycorrelate.
 """
 
 import json
@@ -168,6 +168,7 @@ def test_beside_a_peer(request: pytest.FixtureRequest):
     if python is None:
         pytest.skip("no interpreter with a peer given by --peer")
     times, channels = make_tags(5_000_000)
+    CrossCorrelator(1, 2, bin_ps=BIN_PS, bins_each_side=BINS_EACH_SIDE).add(times[:1000], channels[:1000])
     begun = time.perf_counter()
     correlator = CrossCorrelator(1, 2, bin_ps=BIN_PS, bins_each_side=BINS_EACH_SIDE)
     correlator.add(times, channels)
