@@ -31,8 +31,6 @@ CURRENTS_MA = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
 SECONDS_PER_HOUR = 3600.0
 FOLLOWING_S = 1200.0
 """After this long the polarization is aligned again; the product that the paper used follows it all the time."""
-DRY_RUN_BLOCK_S = 90.0
-"""What a block is taken to last where nothing is measured."""
 CONDENSATION_POLL_S = 60.0
 LONGEST_CONDENSATION_S = 4 * SECONDS_PER_HOUR
 TARGET_ERROR = 10 ** (-16 / 10) / (1 + 10 ** (-16 / 10))
@@ -74,7 +72,8 @@ def core_switching(
         "hints": {"dimensions": [([campaign.summary.current.name], "primary")]},
         "plot": {"x": campaign.summary.current.name, "y": [campaign.summary.skr.name, campaign.summary.qber_z.name]},
     }  # fmt: skip
-    return (yield from experiment(campaign.run(), link.parts, metadata))
+    moved = [link.voa.attenuation, *(part.current for part in campaign.noise[:1])]
+    return (yield from experiment(campaign.run(), link.parts, metadata, moved=moved))
 
 
 @dataclass
@@ -95,7 +94,9 @@ class _Campaign:
     aligned_s: float = 0.0
     """Lab time of the last alignment."""
     unmeasured_s: float = 0.0
-    """Lab time that a dry run would have taken."""
+    """Lab time that the acquisitions of a rehearsal would have taken."""
+    planned: dict[str, float] = field(default_factory=dict)
+    """The link's settings as last chosen."""
 
     @property
     def noise(self) -> tuple[Any, ...]:
@@ -179,7 +180,7 @@ class _Campaign:
                 return False
             raise
         full = yield from bps.rd(link.reached_target, default_value=1)
-        self.unmeasured_s += DRY_RUN_BLOCK_S
+        self.unmeasured_s += link.expected_s(self.planned)
         return bool(full)
 
     def _recover(self, core: int) -> MsgGenerator[None]:
@@ -245,10 +246,11 @@ class _Campaign:
 
     def _settings(self, detections: float, longest_s: float, *, lock: int) -> MsgGenerator[None]:
         link = self.link
+        self.planned = {link.detections.name: detections, link.max_duration.name: longest_s}
         yield from bps.mv(link.detections, detections, link.max_duration, longest_s, link.reuse_lock, lock)
 
     def _lab_time(self) -> MsgGenerator[float]:
-        """Seconds on the lab's clock; in a dry run what its blocks would have taken."""
+        """Seconds on the lab's clock; in a rehearsal what its acquisitions would have taken."""
         yield from bps.trigger(self.link.now, wait=True)
         return float((yield from bps.rd(self.link.now, default_value=self.began_s + self.unmeasured_s)))
 

@@ -48,11 +48,6 @@ class Descent:
     from_here: bool = False
     """Begin where the squeezers stand, for light that has drifted a little, and not in the middle of their range."""
 
-    def first_angles(self, controller: Any) -> NDArray[np.float64]:
-        """Retardations to begin with, shape (4,)."""
-        present_v = controller.voltages.last if self.from_here else None
-        return np.zeros(4) if present_v is None else np.asarray(present_v) / self.volts_per_pi * math.pi
-
     def volts(self, angles_rad: NDArray[np.float64], limits_v: tuple[float, float]) -> list[float]:
         """Voltages for retardations; whole turns are taken away until they lie within the limits."""
         turn_v = 2.0 * self.volts_per_pi
@@ -69,7 +64,7 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     AcquisitionError if the sum stays above `good_enough` from every start.
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
-    start, cost = descent.first_angles(link.polarization_controller), math.inf
+    start, cost = angles_now(link, descent) if descent.from_here else np.zeros(4), math.inf
     for _ in range(descent.restarts + 1):
         _, cost = yield from descend(link, descent, start)
         if cost <= descent.good_enough:

@@ -106,6 +106,7 @@ class ThreeStateBb84Link(Results):
         receiver: ReceiverWiring,
         detector_drive: DetectorDrive,
         routing: CoreRouting,
+        expected_sifted_rate_hz: float = 4e3,
         **kwargs: Any,
     ) -> None:
         self.transmitter = transmitter
@@ -113,6 +114,7 @@ class ThreeStateBb84Link(Results):
         self.receiver = receiver
         self.detector_drive = detector_drive
         self.routing = routing
+        self.expected_sifted_rate_hz = expected_sifted_rate_hz
         self.code = protocol.code()
         self.settings = analysis_settings(self.code, protocol, receiver, transmitter.repetition_rate_hz)
         used = [*self.PARTS, *(part for part in self.OPTIONAL_PARTS if part in devices)]
@@ -176,6 +178,12 @@ class ThreeStateBb84Link(Results):
         if egress not in self.routing.core_input_ports:
             return float(NOWHERE)
         return float(self.routing.core_input_ports.index(egress) + 1)
+
+    def expected_s(self, planned: Mapping[str, Any]) -> float:
+        """How long an acquisition will take in lab time: by the rate that the configuration expects."""
+        detections = float(planned.get(self.detections.name, self.wanted_detections))
+        longest_s = float(planned.get(self.max_duration.name, self.longest_s))
+        return min(detections / self.expected_sifted_rate_hz, longest_s)
 
     def settings_text(self) -> str:
         """The analysis's settings as JSON, for the file: a replay needs no more than these and the tags."""

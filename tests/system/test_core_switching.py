@@ -15,6 +15,7 @@ from qdci_lab.analysis.bb84 import analyse
 from qdci_lab.experiment import replay_file, run_experiment
 from qdci_lab.reanalysis import link_settings
 from qdci_lab.record.replay import Run
+from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import open_session
 from qdci_lab.units import seconds_to_ps
 
@@ -152,6 +153,10 @@ def test_what_cannot_be_set_is_refused_before_anything_moves(tmp_path):
         ):
             with pytest.raises(LimitError, match=told):
                 next(core_switching(session.link, **{**SHORT, **arguments}))
+        rehearsal = rehearse(core_switching(session.link))
+        # 92 hours of blocks at the rate that the configuration expects, and a percent for alignment; 50 blocks a point
+        assert rehearsal.lab_time_s == pytest.approx(92 * 3600, rel=0.02)
+        assert rehearsal.points == pytest.approx(92 * 3600 / (50 * 4.1e5 / 4.4e3), abs=1)
         with pytest.raises(ValueError, match="at least one"):
             next(core_switching(session.link, currents_ma=[]))
         assert session.link.find_core() == NOWHERE
