@@ -72,8 +72,10 @@ def _draw_key_rate(axes: Axes, columns: Mapping[str, Any], published: bool, mean
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:.0f}"))
     low = 0.5 * float(np.min(rate_bps[some], initial=600.0))
-    axes.set_ylim(bottom=low)
-    axes.plot(loss_db[~some], np.full(np.sum(~some), 1.15 * low), "v", color=MEASURED, ms=8, clip_on=False)
+    highest = float(np.max(rate_bps, initial=qiu_published.KEY_RATE_BPS.mean if published else 4.0 * low))
+    axes.set_ylim(low, 1.3 * highest)
+    if not some.all():  # an empty artist that is not clipped would upset the layout
+        axes.plot(loss_db[~some], np.full(np.sum(~some), 1.15 * low), "v", color=MEASURED, ms=8)
     cut_off = columns.get("link_cut_off", np.zeros(len(loss_db)))
     for x, cut in zip(loss_db[~some], cut_off[~some], strict=True):
         axes.annotate(
