@@ -1,7 +1,7 @@
 """A recorded run analysed once more from its raw time tags, and compared number by number with what was recorded."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 from qdci_lab.analysis.bb84 import Bb84Settings, analyse
 from qdci_lab.analysis.cow_tags import CowSettings, TagBlock, analyse_cow
 from qdci_lab.analysis.synchronisation import Synchronisation
+from qdci_lab.analysis.three_state_result import three_state_scalars
 from qdci_lab.errors import RecordError
 from qdci_lab.record.replay import Run
 from qdci_lab.units import seconds_to_ps
 
 LINK = "link"
-COHERENT_ONE_WAY = "coherent-one-way"
+DECOY_BB84 = "decoy-bb84"
+Recompute = Callable[[Mapping[str, Any], Iterator[TagBlock], int, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,14 @@ def stored_settings(run: Run) -> Mapping[str, Any]:
 
 def link_settings(run: Run) -> Bb84Settings:
     """What the analysis was told at the time: code, protocol, receiver; from the run's own configuration."""
-    return Bb84Settings.from_dict(stored_settings(run))
+    return Bb84Settings.from_dict(
+        {name: value for name, value in stored_settings(run).items() if name != "analysis"}
+    )
 
 
-def _points(run: Run, settings: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
+def _points(
+    run: Run, settings: Mapping[str, Any]
+) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
     for event in run.events("primary"):
         data = event["data"]
         first, count = int(data[f"{LINK}_first_tag"]), int(data[f"{LINK}_tag_count"])
@@ -66,16 +72,36 @@ def _points(run: Run, settings: Mapping[str, Any]) -> Iterator[tuple[int, dict[s
 
 def _recomputed(
     settings: Mapping[str, Any], blocks: Iterator[TagBlock], data: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """The numbers of one point, from its tags."""
-    duration_ps = seconds_to_ps(float(data[f"{LINK}_duration"]))
+    protocol = settings.get("analysis", DECOY_BB84)
+    if protocol not in _ANALYSES:
+        raise RecordError(f"the run was analysed as {protocol!r}; this version knows {', '.join(_ANALYSES)}")
     rest = {name: value for name, value in settings.items() if name != "analysis"}
-    if settings.get("analysis") == COHERENT_ONE_WAY:
-        told_loss_db = float(data[f"{LINK}_told_loss"])
-        result = analyse_cow(blocks, CowSettings.from_dict(rest), duration_ps, told_loss_db).to_dict()
-        return {key: value for key, value in result.items() if not isinstance(value, str)}
-    bb84 = _as_then(Bb84Settings.from_dict(rest), data)
-    return analyse(blocks, bb84, duration_ps, _lock_given(data)).to_dict()
+    return _ANALYSES[protocol](rest, blocks, seconds_to_ps(float(data[f"{LINK}_duration"])), data)
+
+
+def _decoy_bb84(
+    settings: Mapping[str, Any], blocks: Iterator[TagBlock], duration_ps: int, data: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    then = _as_then(Bb84Settings.from_dict(settings), data)
+    return analyse(blocks, then, duration_ps, _lock_given(data)).to_dict()
+
+
+def _three_state(
+    settings: Mapping[str, Any], blocks: Iterator[TagBlock], duration_ps: int, data: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    then = Bb84Settings.from_dict(settings)
+    result = analyse(blocks, then, duration_ps, _lock_given(data))
+    return three_state_scalars(result, then.protocol, then.receiver)
+
+
+def _coherent_one_way(
+    settings: Mapping[str, Any], blocks: Iterator[TagBlock], duration_ps: int, data: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    told_loss_db = float(data[f"{LINK}_told_loss"])
+    result = analyse_cow(blocks, CowSettings.from_dict(settings), duration_ps, told_loss_db).to_dict()
+    return {key: value for key, value in result.items() if not isinstance(value, str)}
 
 
 def _as_then(settings: Bb84Settings, data: Mapping[str, Any]) -> Bb84Settings:
@@ -101,3 +127,10 @@ def _same(recorded: Any, recomputed: Any) -> bool:
     return (
         np.asarray(recorded, dtype=np.float64).tobytes() == np.asarray(recomputed, dtype=np.float64).tobytes()
     )
+
+
+_ANALYSES: Mapping[str, Recompute] = {
+    DECOY_BB84: _decoy_bb84,
+    "three-state": _three_state,
+    "coherent-one-way": _coherent_one_way,
+}

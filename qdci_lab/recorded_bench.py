@@ -4,7 +4,7 @@ What a plan sets chooses the row: the first one not yet taken whose values agree
 that the link computes from time tags are computed anew; where no tags were kept, they are the recorded ones.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -134,7 +134,7 @@ class RecordedBench:
 
     def _replace_link(self, device: LabDevice) -> None:
         """No byte goes to the instrument: it is as it was, and takes whatever a plan sends to it."""
-        substitutes = {
+        substitutes: dict[str, Callable[..., object]] = {
             "reach": lambda: self._recall(device),
             "close_link": lambda: None,
             "enter_safe_state": lambda: None,

@@ -90,6 +90,7 @@ class ThreeStateBb84Link(Results):
         check=lambda device, core: device.check_core(core),
     )
     now = measured(lambda device: ps_to_seconds(device.tagger.clock.now_ps()), "s", precision=6, polled=False)
+    lock_given = measured(None, None)
     lab_time = measured(None, "s", precision=6)
     first_tag = measured(None, "1", precision=0)
     tag_count = measured(None, "count", precision=0)
@@ -187,7 +188,7 @@ class ThreeStateBb84Link(Results):
 
     def settings_text(self) -> str:
         """The analysis's settings as JSON, for the file: a replay needs no more than these and the tags."""
-        return json.dumps(self.settings.to_dict(), sort_keys=True)
+        return json.dumps({"analysis": "three-state", **self.settings.to_dict()}, sort_keys=True)
 
     def trigger(self) -> TaskStatus:
         """Acquire until the wanted detections are sifted or the longest duration is over, and compute the key rate."""
@@ -200,6 +201,7 @@ class ThreeStateBb84Link(Results):
 
     def _measure(self, status: TaskStatus) -> None:
         lock = self._lock_in_use if self.reuses_lock else None
+        self.lock_given.store("" if lock is None else json.dumps(lock.to_dict()))
         analysis = Bb84Analysis(self.settings, lock)
         acquisition = self.tagger.acquire(
             analysis.add,

@@ -310,7 +310,7 @@ def _in_order(
     outcomes[_cell(slot, np.int64(symbols[places[size - 1]]), np.int64(mask), key)] += 1
     for k in range(several):
         i = ends[k]
-        outcomes[_cell(slots[i], np.int64(symbols[places[i]]), np.int64(masks[k]), key)] += 1
+        outcomes[_cell(np.int64(slots[i]), np.int64(symbols[places[i]]), np.int64(masks[k]), key)] += 1
 
 
 @njit(cache=True, nogil=True)
