@@ -197,7 +197,10 @@ class TdcLibrary:
         """Whether the device is calibrating; a device that is asked so lets a little time pass, or none would."""
         active = self.settled_device().calibration_state()
         if active and self._state is _State.READY:
-            self._line.wait(_BUSY_POLL_PS)
+            try:
+                self._line.wait(_BUSY_POLL_PS)
+            except TransportError as error:
+                raise self._lose() from error
         return active
 
     def _connect(self) -> None:
