@@ -139,6 +139,7 @@ class RecordedBench:
             "close_link": lambda: None,
             "enter_safe_state": lambda: None,
             "refresh": lambda: self._refresh(device),
+            "trigger": lambda: device.submit(lambda _status: self._refresh(device)),
         }
         if hasattr(device, "set"):
             substitutes["set"] = lambda _value, **_options: device.submit(lambda _status: None)
