@@ -74,7 +74,7 @@ def test_a_replay_gives_the_same_figure_and_every_number_bit_for_bit(swept, tmp_
 
 def test_the_same_sweep_runs_on_a_link_of_another_protocol(testbed_folder, tmp_path):
     """The BB84 link of the multicore testbed: 3 dB cost half of the detections, and there is no visibility."""
-    outcome, printed = run(
+    outcome, _ = run(
         testbed_folder, "attenuation_sweep", tmp_path,
         added_losses_db=[0.0, 3.0], detections=2e5, align=False,
     )  # fmt: skip
@@ -83,7 +83,6 @@ def test_the_same_sweep_runs_on_a_link_of_another_protocol(testbed_folder, tmp_p
     # dead time: 0.36 Mcps a detector and 0.1 us are 4 % lost, which 3 dB halve
     assert first["detection_rate_hz"] / second["detection_rate_hz"] == pytest.approx(1.96, abs=0.03)
     assert "one-decoy" in Run(outcome.file).start["key_rate_means"]
-    assert "-" in printed
 
 
 @pytest.mark.parametrize(
