@@ -160,13 +160,14 @@ class Connection:
         """Send a query and parse its reply, within `timeout_s` (default: the connection's)."""
         with self._lock:
             limit_s = self.timeout_s if timeout_s is None else timeout_s
+            began_s = time.monotonic()
             try:
                 self._send(query.message)
                 reply = self._receive(limit_s, query.answers)
                 if self._trust.identifying and query.answers is None:
                     self._recognise(query.message, reply, limit_s)
             except LabError as error:
-                self._hang_up(error, query.message, limit_s)
+                self._hang_up(error, query.message, began_s)
             try:
                 return query.parse(reply)
             except LabError as error:
@@ -363,20 +364,20 @@ class Connection:
         """The beginning of a message, as it may be shown."""
         return (message if self.conceal is None else self.conceal(message))[:LOG_BYTES]
 
-    def _lose(self, error: LabError, question: bytes = b"", waited_s: float = 0.0) -> None:
+    def _lose(self, error: LabError, question: bytes = b"", asked_s: float = math.inf) -> None:
         """Close the link: what is still under way in it belongs to nobody."""
         self._trust.lose()
         if isinstance(error, TransportTimeout):
-            self._trust.miss(question, time.monotonic() - waited_s)
+            self._trust.miss(question, asked_s)
         with contextlib.suppress(TransportError):
             self.transport.close()
 
-    def _hang_up(self, error: LabError, question: bytes = b"", waited_s: float = 0.0) -> NoReturn:
+    def _hang_up(self, error: LabError, question: bytes = b"", asked_s: float = math.inf) -> NoReturn:
         """End what failed. Other settings than before are no failure of the link, and are told once."""
         if isinstance(error, SettingsChanged):
             self._trust.rely()
         else:
-            self._lose(error, question, waited_s)
+            self._lose(error, question, asked_s)
         self._raise_named(error)
 
     def _raise_named(self, error: LabError, message: bytes = b"") -> NoReturn:

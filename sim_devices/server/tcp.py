@@ -62,18 +62,22 @@ class TcpListener:
             selector.register(self._wake_reader, selectors.EVENT_READ)
             while all(key.fileobj is not self._wake_reader for key, _ in selector.select()):
                 self._welcome()
+        while self._welcome():
+            continue  # who has knocked before the end is hung up on like the others, not reset
 
-    def _welcome(self) -> None:
+    def _welcome(self) -> bool:
+        """Give the next client that has knocked a thread; False if there is none."""
         try:
             connection, _ = self._socket.accept()
         except OSError:
-            return  # the client that knocked has gone again
+            return False  # or it has gone again
         connection.setblocking(True)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         thread = threading.Thread(target=self._converse, args=(connection,), name=self._name, daemon=True)
         with self._lock:
             self._connections[connection] = thread
         thread.start()
+        return True
 
     def _converse(self, connection: socket.socket) -> None:
         try:

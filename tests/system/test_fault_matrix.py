@@ -21,7 +21,7 @@ from qdci_lab.errors import AcquisitionError, LabError, RemoteProtocolError, Set
 from qdci_lab.sim_process import ask
 from sim_devices.bench import Bench
 
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.3
 SLACK_S = 1.0  # for a computer that is busy with other things; a hung conversation takes ten times as long
 WAIT_S = 30.0
 RECOVERY_S = 5.0
