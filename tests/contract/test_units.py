@@ -38,7 +38,7 @@ def without_unit(data_keys: Any) -> list[str]:
 
 def test_these_are_all_devices(devices):
     assert list(devices) == ROLES
-    assert len(ROLES) == 11
+    assert len(ROLES) == 14
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -72,5 +72,5 @@ def test_reading_and_describing_say_nothing_on_any_wire(bench, session, devices,
     values = {**device.read(), **device.read_configuration()}
     keys = {**device.describe(), **device.describe_configuration()}
     assert values.keys() == keys.keys()
-    assert [len(log) for log in logs] == [0] * 10
+    assert [len(log) for log in logs] == [0] * 13
     assert bench.lab_time.now_ps() == before_ps

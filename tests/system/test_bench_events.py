@@ -105,9 +105,8 @@ def test_a_device_that_stops_in_mid_run_is_named_and_the_bench_is_left_safe(benc
 
     with pytest.raises(LabError, match=role):
         measure(session, on_event=stop_device, launch_powers_dbm=[-10.0, 0.0], detections=1e5)
-    files = list(session.directory.glob("*.h5"))
-    assert len(files) == 1
-    run = Run(files[0])
+    run = Run(session.recorders[-1].path)
+    assert list(session.directory.glob("*.h5")) == [run.path]
     assert run.stop is not None
     assert run.stop["exit_status"] == "fail"
     assert role in run.stop["reason"]
