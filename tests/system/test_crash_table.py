@@ -12,7 +12,7 @@ from tests.system.crash_table import GOOD, table
 @pytest.mark.skipif(sys.platform != "linux", reason="traces a process by its system calls")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_no_crash_loses_what_was_acknowledged(tmp_path: Path) -> None:
-    rows = table(tmp_path / "run", every=97)
+    rows = table(tmp_path / "run", every=61)
     assert {verdict for row in rows for verdict in row.verdicts} <= GOOD
     assert all(row.verdicts["kept"] for row in rows)
 

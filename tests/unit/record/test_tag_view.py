@@ -66,10 +66,11 @@ def test_arrivals_in_a_period_take_the_place_of_intervals(tags, tmp_path):
     assert by_channel[1].max() < 100
 
 
-def test_a_recorded_run_is_looked_at_from_its_file(engine, make_tagger, tag_points, tmp_path):
+def test_a_recorded_run_is_looked_at_from_its_file(engine, recorder, make_tagger, tag_points):
     tagger = make_tagger(700, 1_300)
     engine(tag_points(tagger, 2))
-    (file,) = tmp_path.glob("*.h5")
+    file = recorder.path
+    assert file is not None
     source = open_source(file)
     view = look_at(source, Look())
     assert source.kind == "recorded run"
