@@ -152,19 +152,26 @@ class Recorder:
         try:
             run.journal.append("stop", document)
             run.journal.sync()
-        finally:
+        except RecordError:
             run.journal.close()
-        self._building.append(self._builder.submit(self._finish, run.journal.path))
+            raise
+        self._building.append(self._builder.submit(self._finish, run.journal))
 
-    def _finish(self, journal: Path) -> None:
-        """The file of a run that has ended; on the builder's thread."""
-        built = build(journal)
-        self._path = built.path
-        if built.lost_tags:
-            raise RecordError(
-                f"{built.path} lacks {'; '.join(built.lost_tags)}; its journal and segments were kept"
-            )
-        built.remove_sources()
+    def _finish(self, journal: JournalWriter) -> None:
+        """The file of a run that has ended; on the builder's thread.
+
+        The journal stays open, and with it its lock: nobody else takes the run for one that was left behind.
+        """
+        try:
+            built = build(journal.path)
+            self._path = built.path
+            if built.lost_tags:
+                raise RecordError(
+                    f"{built.path} lacks {'; '.join(built.lost_tags)}; its journal and segments were kept"
+                )
+            built.remove_sources()
+        finally:
+            journal.close()
 
     def _build_now(self, run: _OpenRun) -> None:
         """The file of a run that goes on, as far as it has come; on the builder's thread."""

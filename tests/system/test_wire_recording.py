@@ -72,7 +72,7 @@ def test_drivers_read_the_same_from_the_recordings_without_a_bench(replayed_test
         assert session.bench is None
         assert session.source == "replay"
         session.connect()
-        assert len(session.devices) == 9
+        assert len(session.devices) == 12
         assert readings(session) == live[1]
     finally:
         session.close()
@@ -82,12 +82,12 @@ def test_what_was_not_recorded_is_refused_by_name(replayed_testbed):
     session = replay_session(replayed_testbed)
     try:
         session.connect()
-        voa = session.devices["alice.voa"]
+        laser = session.devices["classical.laser"]
         with pytest.raises(
             LocalProtocolError,
-            match=r"alice\.voa: replay:\S+alice\.voa\.wire: line \d+: .*closed here, but b':INP1:ATT",
+            match=r"classical\.laser: replay:\S+classical\.laser\.wire: line \d+: .*closed here, but b':SOUR",
         ):
-            voa.attenuation.get()
+            laser.power.get()
     finally:
         session.close()
 
@@ -113,7 +113,7 @@ def test_every_file_names_its_model_and_is_never_overwritten(live, testbed_folde
         path.stem: parse_wire_log(path.read_text("ascii")).header.model for path in wires.glob("*.wire")
     }
     assert models["alice.voa"] == "Keysight N7764A"
-    assert len(models) == 9
+    assert len(models) == 12
     before = (wires / "alice.voa.wire").read_bytes()
     with pytest.raises(RecordError, match="recordings already"):
         open_session(testbed_folder, addresses="sim.toml", wire_log=wires)
