@@ -15,7 +15,7 @@ from rich.console import Console
 
 from qdci_lab.addresses import REPLAY
 from qdci_lab.config import check_options, suggest
-from qdci_lab.errors import ConfigError, Interrupted, Mistake, RecordError
+from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, RecordError
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.append_only import is_being_written
@@ -258,6 +258,10 @@ def _run(engine: RunEngine, plan: Any) -> None:
             engine(plan)
         except RunEngineInterrupted:
             engine.abort("stopped by the user")
+        except LabError as error:
+            if interrupted.is_set():
+                raise Interrupted(f"stopped by the user; what was under way ended with: {error}") from error
+            raise
     if interrupted.is_set():
         raise Interrupted("stopped by the user; the bench was left in its safe state")
 

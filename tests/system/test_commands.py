@@ -143,7 +143,7 @@ def test_ctrl_c_stops_a_run_keeps_the_data_and_leaves_the_bench_safe(testbed_fol
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "stopped by the user" in errors
     assert voa.query(":OUTP1?").strip() == "0"
     voa.close()
