@@ -8,11 +8,20 @@ import pytest
 from hypothesis import settings
 from rich.console import Console
 
+from tests.fault_table import FaultTable, note_cell
+
+__all__ = ["note_cell"]
+
 ROOT = Path(__file__).parents[1]
 
 # A first example may wait for a kernel to be compiled; in CI the examples are the same every time.
 settings.register_profile("lab", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("lab")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather what is seen of faults on purpose."""
+    config.pluginmanager.register(FaultTable())
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,10 @@ def test_without_a_bench_it_says_what_is_missing(play):
 
 
 def test_an_ordinary_run_collects_no_hardware():
-    others = [f"--ignore=tests/{name}" for name in ("architecture", "contract", "physics", "system", "truth", "unit")]
+    others = [
+        f"--ignore=tests/{name}"
+        for name in ("architecture", "contract", "physics", "system", "truth", "unit")
+    ]
     command = [sys.executable, "-m", "pytest", "tests", "-q", "--collect-only", *others]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert listed.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, listed.stdout + listed.stderr
