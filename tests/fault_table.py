@@ -3,7 +3,8 @@
 Cells travel in the tests' reports, so that they arrive from other processes too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytest
 
@@ -34,7 +35,7 @@ class FaultTable:
         """Take the cells of a test that has run, here or in another process."""
         for name, cell in report.user_properties if report.when == "call" else ():
             if name == CELL:
-                fault, instrument, operation, seen = cell
+                fault, instrument, operation, seen = map(str, cast("Sequence[object]", cell))
                 self._table.setdefault((fault, instrument), {})[operation] = seen
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
