@@ -77,3 +77,4 @@ int TDC_getChannelDelays(int32_t *found) { memcpy(found, delays, sizeof delays);
 int TDC_setTimestampBufferSize(int32_t wanted) { size = wanted; return 0; }
 int TDC_getTimestampBufferSize(int32_t *found) { *found = (int32_t)size; return 0; }
 int TDC_freezeBuffers(int32_t freeze) { (void)freeze; return 0; }
+int TDC_getDeviceParams(int32_t *window, int32_t *exposure) { *window = 1000; *exposure = 100; return 0; }
