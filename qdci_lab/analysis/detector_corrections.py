@@ -49,7 +49,8 @@ def arriving_rate_hz(
         return counted / (1.0 - busy)
     from scipy.special import lambertw
 
-    return np.where(dead > 0.0, -np.real(lambertw(-busy)) / np.where(dead > 0.0, dead, 1.0), counted)
+    # -W(-b)/b = e^{-W(-b)}: no division, so that the shortest dead times need no case of their own
+    return counted * np.exp(-np.real(lambertw(-busy)))
 
 
 def estimate_dead_time_s(counts: ArrayLike, interval_s: float) -> Estimate:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -31,6 +31,7 @@ def clicks(rate_hz, dead_s, afterpulse, memory_s, number, seed, period_s=None):
     return np.cumsum(np.rint(np.where(trapped, late_s, gaps_s) * 1e12).astype(np.int64))
 
 
+@example(rate_hz=1.5, dead_s=5e-324)
 @given(rate_hz=st.floats(1.0, 1e6), dead_s=st.floats(0.0, 1e-4))
 def test_both_kinds_of_dead_time_are_undone(rate_hz, dead_s):
     assert arriving_rate_hz(rate_hz / (1 + rate_hz * dead_s), dead_s) == pytest.approx(rate_hz, rel=1e-9)
