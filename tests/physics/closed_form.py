@@ -68,9 +68,14 @@ def forward_icsrs(length_km: float, beta: float, h: float, alpha_q: float, alpha
     return beta * math.exp(-alpha_q * length_km) * (one - other)
 
 
+def parts_of(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The components' tables of a twin.toml."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))["components"]
+
+
 def read_bench(path: Path) -> Bench:
     """Gather the numbers of a twin.toml that has the components of the ji_mcf bench."""
-    parts: Mapping[str, Mapping[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["components"]
+    parts = parts_of(path)
     fibre, decoder, detectors = parts["fibre"], parts["decoder"], parts["detectors"]
     behind_db = (
         parts["switch"]["insertion_loss_db"]
