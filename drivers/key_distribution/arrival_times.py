@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from drivers.key_distribution.tag_measurement import TagMeasurement, soft_setting
 from drivers.time_tagger.tags import RecordedTags
 from qdci_lab.analysis.arrival_times import Arrivals, find_arrivals
 from qdci_lab.analysis.bb84 import Bb84Settings, TagBlock
-from qdci_lab.device import LabDevice
-from qdci_lab.signals import TaskStatus, controlled, measured
+from qdci_lab.signals import TaskStatus, measured
 
-WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
 MOST_CLICKS = 2e7
 
 
-class ArrivalTimes(LabDevice):
+class ArrivalTimes(TagMeasurement):
     """`trigger` gathers `wanted_clicks` clicks of all detectors and finds each detector's delay against the earliest.
 
     Arrays are in the order Z0, Z1, X0, X1; `histograms` has shape (4, bins) over one pulse period.
@@ -23,14 +22,8 @@ class ArrivalTimes(LabDevice):
 
     MODEL = "arrival times"
 
-    wanted_clicks = controlled(
-        lambda device: device.clicks_wanted, lambda device, value: setattr(device, "clicks_wanted", float(value)),
-        "count", limits=(1e3, MOST_CLICKS), kind="config",
-    )  # fmt: skip
-    max_duration = controlled(
-        lambda device: device.longest_s, lambda device, value: setattr(device, "longest_s", float(value)),
-        "s", limits=(1e-3, 1e5), kind="config",
-    )  # fmt: skip
+    wanted_clicks = soft_setting("clicks_wanted", "count", (1e3, MOST_CLICKS))
+    max_duration = soft_setting("longest_s", "s", (1e-3, 1e5))
     delays = measured(None, "ps")
     delay_errors = measured(None, "ps")
     widths = measured(None, "ps")
@@ -56,16 +49,8 @@ class ArrivalTimes(LabDevice):
         """The longest that an acquisition may take: how many clicks will come is not known before."""
         return float(planned.get(self.max_duration.name, self.longest_s))
 
-    def trigger(self) -> TaskStatus:
-        """Gather clicks and find the arrivals in them."""
-        allowance_s = WALL_PER_LAB_TIME * self.longest_s + WALL_ALLOWANCE_S
-        return self.tagger.submit(self._measure, name=self.name, units="", timeout=allowance_s)
-
-    def pause(self) -> None:
-        """Give up a running acquisition; it is made again."""
-        self.tagger.pause()
-
-    def _measure(self, status: TaskStatus) -> None:
+    def measure(self, status: TaskStatus) -> None:
+        """Gather clicks and find the arrivals in them; only the tagger's worker calls this."""
         blocks: list[TagBlock] = []
         counted = np.zeros(1, np.int64)
 

@@ -17,12 +17,11 @@ from drivers.key_distribution.cow_settings import (
     CowTransmitter,
     cow_analysis_settings,
 )
+from drivers.key_distribution.link import QkdLink, result_signals
 from qdci_lab.analysis.cow import ASSUMPTIONS
-from qdci_lab.analysis.cow_result import COW_UNITS, CowReceiver, CowResult
+from qdci_lab.analysis.cow_result import COW_UNITS, CowReceiver
 from qdci_lab.analysis.cow_tags import CowAnalysis
-from qdci_lab.device import LabDevice
-from qdci_lab.signals import TaskStatus, controlled, measured, switched
-from qdci_lab.units import ps_to_seconds, ratio_to_db
+from qdci_lab.signals import controlled, measured
 
 HINTED = ("n_key", "qber", "visibility", "skr_restricted_collective")
 # Names that links of every protocol have, and what they are here.
@@ -34,28 +33,14 @@ ALIASES = {
     "error_rate_high": "qber_high",
     "detection_rate": "rate_data",
 }
-# On the bench an acquisition lasts as long as it is asked to; a simulated one may take longer than its lab time.
-WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
 
 CowResults: Any = create_device_from_components(
     "CowResults",
     docstring="What a coherent-one-way acquisition comes to, as signals; keys and units are the analysis's own.",
-    base_class=LabDevice,
+    base_class=QkdLink,
     remark=measured(None, None),
-    **{
-        key: measured(None, units, kind="hinted" if key in HINTED else "normal")
-        for key, units in COW_UNITS.items()
-    },
+    **result_signals(COW_UNITS, hinted=HINTED, aliases=ALIASES),
 )
-
-
-def _soft(attribute: str, units: str, limits: tuple[float, float]) -> Any:
-    """A setting that lives in this device, not in an instrument."""
-    return controlled(
-        lambda device: getattr(device, attribute),
-        lambda device, value: setattr(device, attribute, float(value)),
-        units, limits=limits, resolution=0.0, kind="config",
-    )  # fmt: skip
 
 
 class CowLink(CowResults):
@@ -68,15 +53,11 @@ class CowLink(CowResults):
     """
 
     MODEL = "coherent-one-way link"
+    ANALYSIS = "coherent-one-way"
+    ALIASES: ClassVar[Mapping[str, str]] = ALIASES
     KEY_RATE_MEANS: ClassVar[str] = "coherent one-way, restricted collective attacks only"
     PARTS: ClassVar[tuple[str, ...]] = ("awg", "laser", "voa", "channel_voa", "detectors", "tagger")
 
-    detections = _soft("wanted_detections", "count", (1.0, 1e12))
-    max_duration = _soft("longest_s", "s", (1e-3, 1e7))
-    keep_tags = switched(
-        lambda device: int(device.tagger.keep_tags), lambda device, on: setattr(device.tagger, "keep_tags", bool(on)),
-        kind="config",
-    )  # fmt: skip
     added_loss = controlled(
         lambda device: device.channel_voa.attenuation.get(),
         lambda device, value: device.move_channel_attenuator(value),
@@ -85,17 +66,6 @@ class CowLink(CowResults):
         resolution=0.001,
         kind="hinted",
     )
-    key_rate = measured(None, "bit/s")
-    key_rate_error = measured(None, "bit/s")
-    error_rate = measured(None, "1")
-    error_rate_low = measured(None, "1")
-    error_rate_high = measured(None, "1")
-    detection_rate = measured(None, "1/s")
-    lab_time = measured(None, "s", precision=6)
-    first_tag = measured(None, "1", precision=0)
-    tag_count = measured(None, "count", precision=0)
-    reached_target = measured(None, "1", precision=0)
-    analysis_settings = measured(lambda device: device.settings_text(), None, kind="config")
     assumptions = measured(lambda _device: json.dumps(ASSUMPTIONS, sort_keys=True), None, kind="config")
 
     def __init__(
@@ -109,30 +79,18 @@ class CowLink(CowResults):
         channel: CowChannel,
         **kwargs: Any,
     ) -> None:
-        self.transmitter = transmitter
-        self.protocol = protocol
-        self.receiver = receiver
         self.channel = channel
-        self.code = protocol.code()
+        super().__init__(
+            name=name,
+            devices=devices,
+            transmitter=transmitter,
+            protocol=protocol,
+            receiver=receiver,
+            **kwargs,
+        )
         self.settings = cow_analysis_settings(
             self.code, protocol, receiver, channel, transmitter.slot_rate_hz
         )
-        self.parts = tuple(devices[part] for part in self.PARTS)
-        self.wanted_detections = 1e6
-        self.longest_s = 3600.0
-        for part in self.PARTS:
-            setattr(self, part, devices[part])
-        super().__init__("", name=name, **kwargs)
-
-    @property
-    def everything(self) -> tuple[Any, ...]:
-        """The link and every device of it."""
-        return (self, *self.parts)
-
-    @property
-    def signal_attenuation_db(self) -> float:
-        """What Alice's attenuator must be set to for pulses of mean photon number mu at the fibre's input."""
-        return round(ratio_to_db(self.transmitter.mean_photon_number_unattenuated / self.protocol.mu), 3)
 
     def waveforms(self) -> Waveforms:
         """What Alice's generator must play to send the code."""
@@ -150,42 +108,20 @@ class CowLink(CowResults):
             (self.voa.shutter_open, 1),
         )
 
-    def settings_text(self) -> str:
-        """The analysis's settings as JSON, for the file: a replay needs no more than these, the loss and the tags."""
-        return json.dumps({"analysis": "coherent-one-way", **self.settings.to_dict()}, sort_keys=True)
-
     def move_channel_attenuator(self, added_loss_db: float) -> None:
         """Add loss to the channel; only the worker calls this."""
         attenuation = self.channel_voa.attenuation
         attenuation.set(added_loss_db).wait(timeout=self.channel_voa.patience_s)
 
-    def trigger(self) -> TaskStatus:
-        """Acquire until the wanted detections are sifted or the longest duration is over, and compute the key rates."""
-        allowance_s = WALL_PER_LAB_TIME * self.longest_s + WALL_ALLOWANCE_S
-        return self.tagger.submit(self._measure, name=self.name, units="", timeout=allowance_s)
+    def begin_analysis(self) -> CowAnalysis:
+        """A lock is searched for in every acquisition: the parties' clocks drift apart meanwhile."""
+        return CowAnalysis(self.settings)
 
-    def pause(self) -> None:
-        """Give up a running acquisition; the point is taken again."""
-        self.tagger.pause()
+    def sifted(self, analysis: CowAnalysis) -> int:
+        """Bits of the data line."""
+        return analysis.n_key
 
-    def _measure(self, status: TaskStatus) -> None:
-        analysis = CowAnalysis(self.settings)
-        acquisition = self.tagger.acquire(
-            analysis.add,
-            lambda: analysis.n_key / self.wanted_detections,
-            max_duration_s=self.longest_s,
-            status=status,
-        )
+    def evaluate(self, analysis: CowAnalysis, duration_ps: int) -> Mapping[str, Any]:
+        """The cut-off goes by the loss that the lab knows of."""
         told_loss_db = self.channel.fibre_loss_db + float(self.channel_voa.attenuation.last)
-        self._store(analysis.result(acquisition.duration_ps, told_loss_db))
-        self.first_tag.store(self.tagger.first_tag.last)
-        self.tag_count.store(acquisition.count)
-        self.reached_target.store(int(acquisition.complete))
-        self.lab_time.store(ps_to_seconds(acquisition.start_ps + acquisition.duration_ps))
-
-    def _store(self, result: CowResult) -> None:
-        scalars = result.to_dict()
-        for key, value in scalars.items():
-            getattr(self, key).store(value)
-        for alias, key in ALIASES.items():
-            getattr(self, alias).store(scalars[key])
+        return analysis.result(duration_ps, told_loss_db).to_dict()

@@ -4,7 +4,6 @@ Source of the experiment: Ji et al., sections 2.2, 2.5 and 4.1. Key and error ra
 code that Alice sends; how, is in `qdci_lab.analysis`.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,25 +12,20 @@ from typing import Any, ClassVar
 from ophyd.device import create_device_from_components
 from ophyd.utils import LimitError
 
-from drivers.awg.waveforms import Waveforms
 from drivers.key_distribution.arrival_times import ArrivalTimes
+from drivers.key_distribution.bb84_link import Bb84Link
+from drivers.key_distribution.link import result_signals
 from drivers.key_distribution.link_settings import (
     ClassicalLight,
     Probe,
     Protocol,
     ReceiverWiring,
     Routing,
-    analysis_settings,
 )
 from drivers.key_distribution.transmitter import Transmitter
-from qdci_lab.analysis.bb84 import Bb84Analysis
-from qdci_lab.analysis.bb84_result import UNITS, Bb84Result
-from qdci_lab.analysis.code import SymbolCode
-from qdci_lab.analysis.synchronisation import Synchronisation
-from qdci_lab.device import LabDevice
+from qdci_lab.analysis.bb84_result import UNITS
 from qdci_lab.errors import AcquisitionError
-from qdci_lab.signals import TaskStatus, controlled, measured, switched
-from qdci_lab.units import ps_to_seconds, ratio_to_db
+from qdci_lab.signals import controlled
 
 LOOP_STEPS = 12
 LOOP_ARRIVAL_DB = 0.03
@@ -46,27 +40,13 @@ ALIASES = {
     "error_rate_high": "qber_z_high",
     "detection_rate": "count_rate",
 }
-# On the bench an acquisition lasts as long as it is asked to; a simulated one may take longer than its lab time.
-WALL_PER_LAB_TIME, WALL_ALLOWANCE_S = 2.0, 180.0
 
 Results: Any = create_device_from_components(
     "Results",
     docstring="What a BB84 acquisition comes to, as signals; keys and units are the analysis's own.",
-    base_class=LabDevice,
-    **{
-        key: measured(None, units, kind="hinted" if key in HINTED else "normal")
-        for key, units in UNITS.items()
-    },
+    base_class=Bb84Link,
+    **result_signals(UNITS, hinted=HINTED, aliases=ALIASES),
 )
-
-
-def _soft(attribute: str, units: str, limits: tuple[float, float]) -> Any:
-    """A setting that lives in this device, not in an instrument."""
-    return controlled(
-        lambda device: getattr(device, attribute),
-        lambda device, value: setattr(device, attribute, float(value)),
-        units, limits=limits, resolution=0.0, kind="config",
-    )  # fmt: skip
 
 
 class DecoyBb84Link(Results):
@@ -79,6 +59,7 @@ class DecoyBb84Link(Results):
     """
 
     MODEL = "decoy-state BB84 link"
+    ALIASES: ClassVar[Mapping[str, str]] = ALIASES
     KEY_RATE_MEANS: ClassVar[str] = "one-decoy BB84, finite block (Rusca 2018)"
     PARTS: ClassVar[tuple[str, ...]] = (
         "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
@@ -88,17 +69,6 @@ class DecoyBb84Link(Results):
     MOVES: ClassVar[Mapping[str, tuple[str, ...]]] = {"launch_power": ("launch_voa",)}
     """Which parts are moved to bring a quantity of the link to a value."""
 
-    detections = _soft("wanted_detections", "count", (1.0, 1e12))
-    max_duration = _soft("longest_s", "s", (1e-3, 1e7))
-    keep_tags = switched(
-        lambda device: int(device.tagger.keep_tags), lambda device, on: setattr(device.tagger, "keep_tags", bool(on)),
-        kind="config",
-    )  # fmt: skip
-    reuse_lock = switched(
-        lambda device: int(device.reuses_lock),
-        lambda device, on: setattr(device, "reuses_lock", bool(on)),
-        kind="config",
-    )
     launch_power = controlled(
         lambda device: device.measure_launch_power_dbm(),
         lambda device, value: device.close_launch_power_loop(value),
@@ -115,12 +85,6 @@ class DecoyBb84Link(Results):
         resolution=0.002,
         kind="hinted",
     )
-    key_rate = measured(None, "bit/s")
-    key_rate_error = measured(None, "bit/s")
-    error_rate = measured(None, "1")
-    error_rate_low = measured(None, "1")
-    error_rate_high = measured(None, "1")
-    detection_rate = measured(None, "1/s")
     gate_width = controlled(
         lambda device: device.settings.receiver.gate_width_ps or 0.0,
         lambda device, value: device.choose_gate_width(value),
@@ -138,12 +102,6 @@ class DecoyBb84Link(Results):
         limits=(0.0, 1e15),
         resolution=0.0,
     )
-    lock_given = measured(None, None)
-    lab_time = measured(None, "s", precision=6)
-    first_tag = measured(None, "1", precision=0)
-    tag_count = measured(None, "count", precision=0)
-    reached_target = measured(None, "1", precision=0)
-    analysis_settings = measured(lambda device: device.settings_text(), None, kind="config")
 
     def __init__(
         self,
@@ -159,25 +117,13 @@ class DecoyBb84Link(Results):
         expected_sifted_rate_hz: float = 5e5,
         **kwargs: Any,
     ) -> None:
-        self.transmitter = transmitter
-        self.protocol = protocol
-        self.receiver = receiver
         self.classical = classical
         self.routing = routing
         self.probe = probe
-        self.expected_sifted_rate_hz = expected_sifted_rate_hz
-        self.code = protocol.code()
-        self.settings = analysis_settings(self.code, protocol, receiver, transmitter.repetition_rate_hz)
-        present = (*self.PARTS, *(part for part in self.OPTIONAL_PARTS if part in devices))
-        self.parts = tuple(devices[part] for part in present)
-        self.probe_laser = self.probe_voa = self.probe_power_meter = None
-        self.wanted_detections = 1e6
-        self.longest_s = 3600.0
-        self.reuses_lock = False
-        self._lock_in_use: Synchronisation | None = None
-        for part in present:
-            setattr(self, part, devices[part])
-        super().__init__("", name=name, **kwargs)
+        super().__init__(
+            name=name, devices=devices, transmitter=transmitter, protocol=protocol, receiver=receiver,
+            expected_sifted_rate_hz=expected_sifted_rate_hz, **kwargs,
+        )  # fmt: skip
         self.arrivals = ArrivalTimes(
             name=f"{name}_arrivals", label=f"arrivals at {self.tagger.label}", tagger=self.tagger,
             settings=self.settings,
@@ -187,16 +133,6 @@ class DecoyBb84Link(Results):
         """Read every quantity of the link and of its arrival times once."""
         super().connect()
         self.arrivals.connect()
-
-    @property
-    def everything(self) -> tuple[Any, ...]:
-        """The link and every device of it."""
-        return (self, *self.parts)
-
-    @property
-    def signal_attenuation_db(self) -> float:
-        """What Alice's attenuator must be set to for signal pulses of mean photon number mu at the fibre's input."""
-        return round(ratio_to_db(self.transmitter.mean_photon_number_unattenuated / self.protocol.mu), 3)
 
     @property
     def added_loss_db(self) -> float:
@@ -212,16 +148,6 @@ class DecoyBb84Link(Results):
     def launch_power_range_dbm(self) -> tuple[float, float]:
         """What the launch power may be set to."""
         return (self.classical.launch_power_min_dbm, self.classical.launch_power_max_dbm)
-
-    def waveforms(self, code: SymbolCode | None = None) -> Waveforms:
-        """What Alice's generator must play to send the link's code, or another one."""
-        drives = self.transmitter.drives
-        return Waveforms(
-            samples=self.transmitter.sample_codes(self.code if code is None else code),
-            sample_rate_hz=self.transmitter.sample_rate_hz,
-            amplitudes_v={output: drive.amplitude_v for output, drive in drives.items()},
-            offsets_v={output: drive.offset_v for output, drive in drives.items()},
-        )
 
     def check_core(self, core: int) -> None:
         """LimitError for a core that the optical switch does not lead to."""
@@ -274,16 +200,6 @@ class DecoyBb84Link(Results):
         receiver = replace(self.settings.receiver, gate_width_ps=width_ps or None)
         self.settings = replace(self.settings, receiver=receiver)
 
-    def expected_s(self, planned: Mapping[str, Any]) -> float:
-        """How long an acquisition will take in lab time: by the rate that the configuration expects, undisturbed."""
-        detections = float(planned.get(self.detections.name, self.wanted_detections))
-        longest_s = float(planned.get(self.max_duration.name, self.longest_s))
-        return min(detections / self.expected_sifted_rate_hz, longest_s)
-
-    def settings_text(self) -> str:
-        """The analysis's settings as JSON, for the file: a replay needs no more than these and the tags."""
-        return json.dumps(self.settings.to_dict(), sort_keys=True)
-
     def measure_launch_power_dbm(self) -> float:
         """Power into each classical core in dBm, from the tap."""
         return float(self.power_meter.power.get()) + self.classical.tap_to_launch_db
@@ -306,37 +222,3 @@ class DecoyBb84Link(Results):
             f"{self.launch_voa.label}: launch power still {excess_db:+.3f} dB off {wanted_dbm:g} dBm "
             f"after {LOOP_STEPS} corrections"
         )
-
-    def trigger(self) -> TaskStatus:
-        """Acquire until the wanted detections are sifted or the longest duration is over, and compute the key rate."""
-        allowance_s = WALL_PER_LAB_TIME * self.longest_s + WALL_ALLOWANCE_S
-        return self.tagger.submit(self._measure, name=self.name, units="", timeout=allowance_s)
-
-    def pause(self) -> None:
-        """Give up a running acquisition; the point is taken again."""
-        self.tagger.pause()
-
-    def _measure(self, status: TaskStatus) -> None:
-        lock = self._lock_in_use if self.reuses_lock else None
-        self.lock_given.store("" if lock is None else json.dumps(lock.to_dict()))
-        analysis = Bb84Analysis(self.settings, lock)
-        acquisition = self.tagger.acquire(
-            analysis.add,
-            lambda: analysis.n_z / self.wanted_detections,
-            max_duration_s=self.longest_s,
-            status=status,
-        )
-        result = analysis.result(acquisition.duration_ps)
-        self._lock_in_use = analysis.synchronisation
-        self._store(result)
-        self.first_tag.store(self.tagger.first_tag.last)
-        self.tag_count.store(acquisition.count)
-        self.reached_target.store(int(acquisition.complete))
-        self.lab_time.store(ps_to_seconds(acquisition.start_ps + acquisition.duration_ps))
-
-    def _store(self, result: Bb84Result) -> None:
-        scalars = result.to_dict()
-        for key, value in scalars.items():
-            getattr(self, key).store(value)
-        for alias, key in ALIASES.items():
-            getattr(self, alias).store(scalars[key])
