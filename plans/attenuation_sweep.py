@@ -13,8 +13,8 @@ import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
 from plans.attenuation_figure import draw_attenuation_sweep
-from plans.key_links import acquire_point, prepare_link, with_loss_put_back
 from plans.preprocessors import experiment
+from plans.quantum_link import acquire_point, prepare_link, with_loss_put_back
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report

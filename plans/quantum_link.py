@@ -1,15 +1,28 @@
-"""Steps that experiments on a quantum link share, whatever its protocol.
+"""Steps that experiments on a quantum link share: light on, one point measured, and what is brought back afterwards.
 
-A link has `parts`, `connections(core)`, `waveforms()`, `signal_attenuation_db` and signals `detections`,
-`max_duration`, `keep_tags`; `trigger` measures. One with classical light beside it has `launch_power`.
+A link of any protocol has `light_on()`, `waveforms()`, `signal_attenuation_db`, `parts`, `everything` and signals
+`detections`, `max_duration`, `keep_tags`; `trigger` measures. One whose channel can be made longer has `added_loss`,
+one in switched fibre cores `connections(core)`, and one with classical light beside it `launch_power`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
+from plans.polarization import Descent, align_polarization
 from plans.stubs import read_together, trigger_in_turn
+
+
+def prepare_link(link: Any, *, align: bool) -> MsgGenerator[None]:
+    """Quantum light on at no added loss, and the polarization aligned if the protocol has one."""
+    for signal, value in link.light_on():
+        yield from bps.mv(signal, value)
+    yield from bps.mv(link.added_loss, 0.0)
+    if align and hasattr(link, "polarization_controller"):
+        yield from align_polarization(link, Descent(volts_per_pi=link.receiver.volts_per_pi))
 
 
 def link_up(link: Any, core: int, *, detour: bool = False) -> MsgGenerator[None]:
@@ -37,15 +50,31 @@ def classical_light_on(link: Any) -> MsgGenerator[None]:
 
 
 def measure_link(
-    link: Any, detections: float, max_duration_s: float, *, keep_tags: bool, beside: tuple[Any, ...] = ()
+    link: Any, detections: float, max_duration_s: float, *, keep_tags: bool, beside: Sequence[Any] = ()
 ) -> MsgGenerator[None]:
     """One point: every device measured, one acquisition, all in one event, with what is `beside` as well."""
+    yield from acquire_point(
+        link, detections=detections, max_duration_s=max_duration_s, keep_tags=keep_tags,
+        devices=link.parts, beside=beside,
+    )  # fmt: skip
+
+
+def acquire_point(
+    link: Any,
+    *,
+    detections: float,
+    max_duration_s: float,
+    keep_tags: bool,
+    devices: Sequence[Any] = (),
+    beside: Sequence[Any] = (),
+) -> MsgGenerator[None]:
+    """One acquisition as one event of the primary stream, with fresh readings of `devices` and what is `beside`."""
     yield from bps.mv(link.detections, detections)
     yield from bps.mv(link.max_duration, max_duration_s)
     yield from bps.mv(link.keep_tags, int(keep_tags))
-    yield from trigger_in_turn([part for part in link.parts if part is not link.tagger])
+    yield from trigger_in_turn([device for device in devices if device is not link.tagger])
     yield from trigger_in_turn([link])
-    yield from read_together([*link.everything, *beside], stream="primary")
+    yield from read_together([link, *devices, *beside], stream="primary")
     yield from bps.mv(link.keep_tags, 0)
     if keep_tags:
         yield from bps.collect(link.tagger.tags, name="tags")
@@ -60,6 +89,11 @@ def moved_by_link(link: Any) -> tuple[Any, ...]:
     present = [(getattr(link, part, None), signal) for part, signal in places]
     own = [link.reuse_lock] if hasattr(link, "reuse_lock") else []
     return (*(getattr(device, signal) for device, signal in present if device is not None), *own)
+
+
+def with_loss_put_back(plan: MsgGenerator[Any], link: Any) -> MsgGenerator[Any]:
+    """The added loss is taken away again, whatever happens."""
+    return (yield from bpp.finalize_wrapper(plan, lambda: bps.mv(link.added_loss, 0.0)))
 
 
 def check_acquisition(link: Any, detections: float, core: int, max_duration_s: float) -> None:

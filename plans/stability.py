@@ -14,8 +14,8 @@ import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
 from plans.gaps import GapLog, acquire_or_say_why, explain_gap
-from plans.key_links import prepare_link, with_loss_put_back
 from plans.preprocessors import experiment
+from plans.quantum_link import prepare_link, with_loss_put_back
 from plans.stability_figure import draw_stability
 from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.progress import Column
