@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qdci_lab import cli
+from qdci_lab.cli import devices
 from qdci_lab.config import load_testbed
 from qdci_lab.errors import ConfigError, LocalProtocolError, NotConnected, RecordError
 from qdci_lab.session import open_session
@@ -161,7 +162,7 @@ def test_check_prints_from_where_each_protocol_is_known(testbed_folder, capsys, 
     assert re.search(
         r"alice\.voa  Keysight.*\(\d+ manual, \d+ captured, \d+ public driver, \d+ assumed\)", printed
     )
-    mocker.patch.object(cli, "TRANSCRIPTS", testbed_folder / "no-such-folder")
+    mocker.patch.object(devices, "TRANSCRIPTS", testbed_folder / "no-such-folder")
     assert cli.main(["check", str(testbed_folder), "--sim"]) == 0
     printed = capsys.readouterr().out
     assert "alice.voa  Keysight" in printed
