@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 DeadTime = Literal["non-paralysable", "paralysable"]
 
 FEWEST_GAPS = 100
+FEWEST_SHORT_GAPS = 1000
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,26 @@ def estimate_afterpulsing(
             f"{beyond.size} gaps are longer than {horizon_s:g} s; at least {FEWEST_GAPS} are needed"
         )
     return _missing_gaps(beyond, away, gaps_s.size, discrete=period_s is not None)
+
+
+def find_blocked_slots(times_ps: NDArray[np.int64], period_s: float) -> int:
+    """How many slots after a click a detector in pulsed light stays silent for, from the gaps between its clicks.
+
+    It ends at the first gap that is half as frequent as the most frequent ten neighbours are on average, so that a few
+    clicks that jitter has brought forward do not end it. Raises ValueError for fewer than 1000 gaps within 100 slots
+    of the shortest.
+    """
+    slots = np.rint(np.diff(times_ps) * 1e-12 / period_s).astype(np.int64)
+    if not slots.size:
+        raise ValueError("the silence after a click needs clicks")
+    shortest = int(slots.min())
+    counts = np.bincount(slots[slots < shortest + 100], minlength=shortest + 100)
+    if counts.sum() < FEWEST_SHORT_GAPS:
+        raise ValueError(
+            f"{counts.sum()} gaps are within 100 slots of the shortest; at least {FEWEST_SHORT_GAPS} are needed"
+        )
+    usual = np.convolve(counts, np.full(10, 0.1), mode="valid").max()
+    return int(np.flatnonzero(counts >= 0.5 * usual)[0]) - 1
 
 
 def _missing_gaps(beyond: Array, away: float, gaps: int, *, discrete: bool) -> Estimate:

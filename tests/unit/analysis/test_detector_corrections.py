@@ -12,6 +12,7 @@ from qdci_lab.analysis.detector_corrections import (
     arriving_rate_hz,
     estimate_afterpulsing,
     estimate_dead_time_s,
+    find_blocked_slots,
 )
 
 # Every statistical statement here fails by chance once in 10 000 runs of new seeds; the seeds are fixed.
@@ -69,7 +70,19 @@ def test_missing_long_gaps_tell_the_afterpulsing(seed, rate_hz, afterpulse, peri
     assert found.standard_error < 0.01
 
 
+@pytest.mark.parametrize(("dead_s", "silent"), [(25e-9, 2), (105e-9, 10), (1_009e-9, 100)])
+def test_the_silence_after_a_click_is_told_from_the_gaps(dead_s, silent):
+    times_ps = clicks(5e5, dead_s, 0.01, 1e-6, 200_000, 1, 10e-9)
+    early = times_ps[:2000:2] + round(7 * silent / 10) * 10_000  # a few clicks where there should be none
+    assert find_blocked_slots(times_ps, 10e-9) == silent
+    assert find_blocked_slots(np.sort(np.concatenate([times_ps, early[:5]])), 10e-9) == silent
+
+
 def test_what_cannot_be_estimated_is_refused():
+    with pytest.raises(ValueError, match="needs clicks"):
+        find_blocked_slots(np.array([5]), 1e-8)
+    with pytest.raises(ValueError, match="99 gaps are within 100 slots of the shortest"):
+        find_blocked_slots(np.arange(100) * 10_000, 1e-8)
     with pytest.raises(ValueError, match="at least 3 intervals"):
         estimate_dead_time_s([5, 6], 1.0)
     with pytest.raises(ValueError, match="in order of time"):
