@@ -14,6 +14,7 @@ from ophyd.utils import LimitError
 
 from drivers.key_distribution.arrival_times import ArrivalTimes
 from drivers.key_distribution.bb84_link import Bb84Link
+from drivers.key_distribution.click_gaps import ClickGaps
 from drivers.key_distribution.link import result_signals
 from drivers.key_distribution.link_settings import (
     ClassicalLight,
@@ -124,15 +125,22 @@ class DecoyBb84Link(Results):
             name=name, devices=devices, transmitter=transmitter, protocol=protocol, receiver=receiver,
             expected_sifted_rate_hz=expected_sifted_rate_hz, **kwargs,
         )  # fmt: skip
-        self.arrivals = ArrivalTimes(
-            name=f"{name}_arrivals", label=f"arrivals at {self.tagger.label}", tagger=self.tagger,
-            settings=self.settings,
-        )  # fmt: skip
+        kinds = {"arrivals": ArrivalTimes, "gaps": ClickGaps}
+        self.arrivals, self.gaps = (
+            kind(
+                name=f"{name}_{key}",
+                label=f"{key} at {self.tagger.label}",
+                tagger=self.tagger,
+                settings=self.settings,
+            )
+            for key, kind in kinds.items()
+        )
 
     def connect(self) -> None:
-        """Read every quantity of the link and of its arrival times once."""
+        """Read every quantity of the link and of what studies its clicks once."""
         super().connect()
         self.arrivals.connect()
+        self.gaps.connect()
 
     @property
     def added_loss_db(self) -> float:

@@ -44,14 +44,16 @@ class Detections:
     duration_s: float
     sent_share: float = 1.0
     """Share of the slots in which Alice sent this basis: of the background only this part is sifted."""
+    live_share: float = 1.0
+    """Share of the time in which a detector is not silent after a click: only then does it see background."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.errors <= self.sifted or self.sifted == 0.0:
             raise ValueError(
                 f"{self.errors:g} errors in {self.sifted:g} sifted detections: an error budget needs some"
             )
-        if not self.duration_s > 0.0 or not 0.0 < self.sent_share <= 1.0:
-            raise ValueError("the duration is positive, and the share of the basis between 0 and 1")
+        if not self.duration_s > 0.0 or not (0.0 < self.sent_share <= 1.0 and 0.0 < self.live_share <= 1.0):
+            raise ValueError("the duration is positive, and the shares of the basis and of live time up to 1")
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,19 @@ def estimate_error_budget(
 
     `dark` has no light at all; each of `lit` has one source of background on (say "raman", "crosstalk of core 2") and
     is counted without the dark clicks. `afterpulse_probability` is that of one click: a receiver that chooses the basis
-    passively has that share of afterpulses among the sifted clicks too, whatever Alice sent. Contributions are
-    taken as small: products of two are left out.
+    passively has that share of afterpulses among the sifted clicks too, whatever Alice sent. Both were measured with
+    the detectors alive nearly all the time, and count here for the live share. Contributions are taken as small:
+    products of two are left out.
     """
     trials = detections.sifted
     qber = Estimate(detections.errors / trials, _binomial_error(detections.errors, trials))
-    per_rate = BACKGROUND_ERROR * detections.duration_s * detections.sent_share / trials
+    error_when_live = BACKGROUND_ERROR * detections.live_share
+    per_rate = error_when_live * detections.duration_s * detections.sent_share / trials
     parts = {"dark counts": _scaled(dark.rate_hz, per_rate)}
     for cause, background in (lit or {}).items():
         parts[cause] = _scaled(_difference(background.rate_hz, dark.rate_hz), per_rate)
     if afterpulse_probability is not None:
-        parts["afterpulses"] = _scaled(afterpulse_probability, BACKGROUND_ERROR)
+        parts["afterpulses"] = _scaled(afterpulse_probability, error_when_live)
     explained = math.fsum(part.value for part in parts.values())
     error = math.hypot(qber.standard_error, *(part.standard_error for part in parts.values()))
     parts["misalignment"] = Estimate(qber.value - explained, error)

@@ -44,8 +44,11 @@ def test_every_cause_is_found_where_the_twin_has_put_it(bench: JiBench):
         estimate_afterpulsing(times_ps[channels == number], DEAD_S, HORIZON_S, period_s=PERIOD_S)
         for number in Z_INPUTS
     ]
+    live_share = 1.0 - DEAD_S * np.isin(channels, Z_INPUTS).sum() / len(Z_INPUTS)
     budget = estimate_error_budget(
-        Detections(float(sifted.sum()), float(wrong.sum()), 1.0, float(bench.pattern.is_z.mean())),
+        Detections(
+            float(sifted.sum()), float(wrong.sum()), 1.0, float(bench.pattern.is_z.mean()), live_share
+        ),
         dark=dark,
         lit={"raman": raman},
         afterpulse_probability=min(afterpulsing, key=lambda found: found.standard_error),

@@ -11,7 +11,7 @@ from qdci_lab.session import find_plans, open_session
 
 PLANS = (
     "align_polarization", "calibrate_delays", "calibrate_mean_photon_number", "characterise_cores",
-    "dark_counts_vs_launch_power", "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
+    "dark_counts_vs_launch_power", "error_budget", "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
 )  # fmt: skip
 
 
@@ -52,6 +52,8 @@ def test_a_dry_run_of_the_defaults_passes_and_moves_nothing(session, name):
         ("scan_gate", {"added_loss_db": 80.0}, LimitError, r"probe_voa_attenuation: 78\.8 dB"),
         ("calibrate_mean_photon_number", {"attenuations_db": [0.0, 50.0]}, LimitError, "50 dB"),
         ("calibrate_mean_photon_number", {"readings": 1}, ValueError, "at least 2"),
+        ("error_budget", {"launch_power_dbm": 40.0}, LimitError, "launch_power: 40 dBm"),
+        ("error_budget", {"clicks": 1e9}, LimitError, "wanted_clicks"),
         ("align_polarization", {"interval_s": 0.0}, ValueError, "interval_s 0 positive"),
         ("skr_vs_distance", {"distances_km": [1.0]}, ValueError, "less than the fibre's"),
         ("skr_vs_distance", {"distances_km": [400.0]}, LimitError, "probe_voa_attenuation"),

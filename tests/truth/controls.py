@@ -20,6 +20,7 @@ from scipy.linalg import expm
 from plans.calibrate_mean_photon_number import calibration_of
 from plans.characterise_cores import cores_of
 from plans.dark_counts_vs_launch_power import noise_line
+from plans.error_budget import budget_of
 from plans.scan_gate import gate_shape
 from qdci_lab.experiment import Outcome, run_experiment
 from qdci_lab.record.replay import Run
@@ -272,7 +273,52 @@ def _found_cores(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]
     return checks
 
 
+def _hidden_errors(chance: np.random.Generator) -> Changes:
+    return {
+        ("decoder", "intrinsic_error"): round(float(chance.uniform(0.003, 0.02)), 5),
+        ("detectors", "dark_rate_hz"): round(float(10.0 ** chance.uniform(2.5, 3.7))),
+        ("detectors", "afterpulse_probability"): round(float(chance.uniform(0.0, 0.03)), 4),
+        ("fibre", "in_band_noise_factor"): round(float(chance.uniform(1.0, 4.0)), 3),
+    }
+
+
+def _found_errors(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]:
+    """The parts in closed form; 2 % of a part for products of two, and half a per mille that alignment may leave."""
+    true = closed_form.read_bench(ROOT / "configs" / "ji_mcf" / "twin.toml")
+    protocol, afterpulse = closed_form.Protocol(), changes["detectors", "afterpulse_probability"]
+    bench = replace(
+        true, error=changes["decoder", "intrinsic_error"], afterpulse=afterpulse,
+        dark_hz=changes["detectors", "dark_rate_hz"],
+        raman_w_per_nm_and_w=true.raman_w_per_nm_and_w * changes["fibre", "in_band_noise_factor"] / 2.3782,
+    )  # fmt: skip
+    prediction = closed_form.predict(bench, protocol, 12.0)
+    live = 1.0 - prediction.clicks * math.ceil(bench.dead_s / protocol.period_s - 1.0)
+    per_hz = (
+        live * protocol.share_z / closed_form.sifted_hz(prediction, protocol)
+    )  # two detectors, half of it wrong
+    true_parts = {
+        "dark counts": per_hz * bench.dark_hz,
+        "classical light": per_hz * closed_form.noise_hz(bench, 12.0),
+        "afterpulses": 0.5 * live * afterpulse,
+    }
+    true_parts["misalignment"] = bench.error * (1.0 - 2.0 * sum(true_parts.values()))
+    budget = budget_of(rows)
+    assert budget is not None
+    return [
+        (
+            cause,
+            budget.parts[cause].value - true,
+            3.0 * budget.parts[cause].standard_error + 0.05 * true + 5e-4,
+        )
+        for cause, true in true_parts.items()
+    ]
+
+
 CONTROLS = {
+    "error_budget": Control(
+        "error_budget", {"detections": 1e6, "clicks": 2e6, "background_s": 5.0}, _hidden_errors, _found_errors,
+        false_alarm=4 * Z_THREE, seeds=1,
+    ),
     "characterise_cores": Control(
         "characterise_cores", {"averaging_s": 0.05, "count_s": 0.5}, _hidden_cores, _found_cores,
         false_alarm=18 * Z_THREE, seeds=1,
