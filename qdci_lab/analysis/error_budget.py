@@ -85,13 +85,14 @@ def estimate_error_budget(
     `dark` has no light at all; each of `lit` has one source of background on (say "raman", "crosstalk of core 2") and
     is counted without the dark clicks. `afterpulse_probability` is that of one click: a receiver that chooses the basis
     passively has that share of afterpulses among the sifted clicks too, whatever Alice sent. Both were measured with
-    the detectors alive nearly all the time, and count here for the live share. Contributions are taken as small:
-    products of two are left out.
+    the detectors alive nearly all the time, and count here for the live share; of the background, the afterpulses that
+    it had itself are taken away. Contributions are taken as small: other products of two are left out.
     """
     trials = detections.sifted
     qber = Estimate(detections.errors / trials, _binomial_error(detections.errors, trials))
     error_when_live = BACKGROUND_ERROR * detections.live_share
-    per_rate = error_when_live * detections.duration_s * detections.sent_share / trials
+    first_share = 1.0 if afterpulse_probability is None else 1.0 - afterpulse_probability.value
+    per_rate = error_when_live * first_share * detections.duration_s * detections.sent_share / trials
     parts = {"dark counts": _scaled(dark.rate_hz, per_rate)}
     for cause, background in (lit or {}).items():
         parts[cause] = _scaled(_difference(background.rate_hz, dark.rate_hz), per_rate)

@@ -15,12 +15,17 @@ def test_contributions_by_hand():
     )
     assert found.qber.value == pytest.approx(0.02)
     assert {cause: part.value for cause, part in found.parts.items()} == pytest.approx(
-        {"dark counts": 9e-4, "raman": 3.6e-3, "afterpulses": 2e-3, "misalignment": 1.35e-2}
+        {
+            "dark counts": 9e-4 * 0.996,  # without their own afterpulses
+            "raman": 3.6e-3 * 0.996,
+            "afterpulses": 2e-3,
+            "misalignment": 0.02 - 4.5e-3 * 0.996 - 2e-3,
+        }
     )
-    assert found.parts["dark counts"].standard_error == pytest.approx(9e-6)
-    assert found.parts["raman"].standard_error == pytest.approx(9e-7 * 600**0.5)
+    assert found.parts["dark counts"].standard_error == pytest.approx(9e-6 * 0.996)
+    assert found.parts["raman"].standard_error == pytest.approx(9e-7 * 0.996 * 600**0.5)
     assert found.misalignment.standard_error == pytest.approx(
-        (0.02 * 0.98 / 1e6 + 9e-6**2 + 9e-7**2 * 600 + 5e-4**2) ** 0.5
+        (0.02 * 0.98 / 1e6 + 0.996**2 * (9e-6**2 + 9e-7**2 * 600) + 5e-4**2) ** 0.5
     )
 
 
@@ -32,8 +37,10 @@ def test_what_a_silent_detector_does_not_see_is_no_error():
             afterpulse_probability=Estimate(0.004, 0.001),
         )
 
-    assert found(0.8).parts["dark counts"].value == pytest.approx(0.8 * 9e-4)
-    assert found(0.8).misalignment.value == pytest.approx(found(1.0).misalignment.value + 0.2 * (9e-4 + 2e-3))
+    assert found(0.8).parts["dark counts"].value == pytest.approx(0.8 * 9e-4 * 0.996)
+    assert found(0.8).misalignment.value == pytest.approx(
+        found(1.0).misalignment.value + 0.2 * (9e-4 * 0.996 + 2e-3)
+    )
 
 
 def test_an_unseen_background_still_has_an_error():
