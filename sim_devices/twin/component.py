@@ -7,18 +7,19 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from sim_devices.twin.clock_signal import ClockSignal
 from sim_devices.twin.electrical import OFF, ClickProcess, Waveform
 from sim_devices.twin.light import DARK, Light
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 
-Signal = Light | Waveform | ClickProcess | None
-"""What a port can carry; None is a click input with no detector on it."""
+Signal = Light | Waveform | ClickProcess | ClockSignal | None
+"""What a port can carry; None is a click input with no detector on it, or a clock input with no clock."""
 
-OPTICAL, VOLTAGE, CLICKS = "light", "voltage", "clicks"
+OPTICAL, VOLTAGE, CLICKS, CLOCK = "light", "voltage", "clicks", "clock"
 """Kinds of port; only like may be linked to like."""
 
-NOTHING: Mapping[str, Signal] = {OPTICAL: DARK, VOLTAGE: OFF, CLICKS: None}
+NOTHING: Mapping[str, Signal] = {OPTICAL: DARK, VOLTAGE: OFF, CLICKS: None, CLOCK: None}
 """What an unconnected input of each kind receives."""
 
 
@@ -56,6 +57,8 @@ class Component(Generic[P]):
     """Settings, and the values that hold before any instrument has spoken."""
     COUNTED: ClassVar[frozenset[str]] = frozenset()
     """Observables that are rates of random events: what is sensed is a number counted, not the expectation."""
+    READINGS: ClassVar[frozenset[str]] = frozenset()
+    """What an instrument reads at this component as it would a setting, but which follows from the inputs."""
 
     Parameters: ClassVar[type[Any]]
     """The dataclass of this kind's parameters."""
@@ -95,6 +98,11 @@ class Component(Generic[P]):
         del ports, settings
         raise ValueError(f"{type(self).__name__} has no observable {quantity!r}")
 
+    def reading(self, name: str, inputs: Mapping[str, Signal], time_ps: int) -> object:
+        """One of `READINGS` at a lab time. Raises ValueError for another name."""
+        del inputs, time_ps
+        raise ValueError(f"{type(self).__name__} has no setting {name!r}")
+
     def checked(self, name: str, value: object) -> object:
         """`value` as setting `name` keeps it. Raises ValueError for an unknown setting or a value of another type."""
         if name not in self.defaults:
@@ -125,6 +133,12 @@ def voltage(inputs: Mapping[str, Signal], port: str) -> Waveform:
     """The waveform at an input, 0 V where there is none."""
     signal = inputs.get(port)
     return signal if isinstance(signal, Waveform) else OFF
+
+
+def clock(inputs: Mapping[str, Signal], port: str) -> ClockSignal | None:
+    """The clock at an input, None where there is none."""
+    signal = inputs.get(port)
+    return signal if isinstance(signal, ClockSignal) else None
 
 
 def power_at(signal: Signal) -> float:

@@ -20,6 +20,8 @@ class Waveform:
     """Lab time of the first sample of one repetition."""
     volts_per_code: float
     offset_v: float
+    jitter_ps: float = 0.0
+    """Standard deviation of each edge by itself, from the generator's reference."""
 
     @property
     def duration_ps(self) -> Fraction:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, photon_energy_j
+from sim_devices.twin.clock_signal import ClockSignal
 
 NOISE_WAVELENGTH_M = 1550e-9
 """Where the noise floor is reckoned: round the quantum channel, anywhere in the C band (0.5 % of photon energy)."""
@@ -52,12 +53,23 @@ class PulseTrain:
 
 
 @dataclass(frozen=True, eq=False)
+class Tone:
+    """A clock on the intensity of a carrier: P (1 + m cos)."""
+
+    clock: ClockSignal
+    modulation_index: float
+    delay_ps: float = 0.0
+    """Since the modulator."""
+
+
+@dataclass(frozen=True, eq=False)
 class Line:
     """A continuous classical carrier; `jones` (unit vector along H and V) is None when it is depolarised."""
 
     wavelength_m: float
     power_w: float
     jones: NDArray[np.complex128] | None = None
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +124,22 @@ class Light:
 
     def delayed(self, delay_ps: float) -> "Light":
         """After a path that takes `delay_ps`."""
-        if self.train is None:
+        train = self.train
+        if train is not None:
+            train = replace(train, delay_ps=train.delay_ps + delay_ps)
+        elif all(line.tone is None for line in self.lines):
             return self
-        return replace(self, train=replace(self.train, delay_ps=self.train.delay_ps + delay_ps))
+        return replace(self, train=train, lines=tuple(_delayed_line(line, delay_ps) for line in self.lines))
 
 
 DARK = Light()
 """No light at all."""
+
+
+def _delayed_line(line: Line, delay_ps: float) -> Line:
+    if line.tone is None:
+        return line
+    return replace(line, tone=replace(line.tone, delay_ps=line.tone.delay_ps + delay_ps))
 
 
 def _rotated_line(line: Line, jones_matrix: NDArray[np.complex128]) -> Line:
@@ -132,7 +153,7 @@ def _rotated_line(line: Line, jones_matrix: NDArray[np.complex128]) -> Line:
 
 
 def gathered_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Depolarised sum of carriers, one a wavelength, in order of wavelength."""
+    """Depolarised sum of carriers, one a wavelength, in order of wavelength; clocks on them are lost."""
     powers: dict[float, float] = {}
     for line in lines:
         powers[line.wavelength_m] = powers.get(line.wavelength_m, 0.0) + line.power_w

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor, sqrt
+from math import floor, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,23 @@ from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.graph import Graph
 from sim_devices.twin.lab_time import LabTime
 from sim_devices.twin.layout import PortAddress
+from sim_devices.twin.tagged_time import FollowedClock, TaggedTime, followed_clock, transmitter_time
 from sim_devices.twin.truth import TruthLog
 
 Tags = tuple[NDArray[np.int64], NDArray[np.uint8]]
-_Laws = tuple[int, int, list[ClickProcess | None]]
-"""A piece's beginning and end, and the law of clicks at each input in it."""
+
+
+@dataclass(frozen=True)
+class _Laws:
+    """A piece's beginning and end, the law of clicks at each input in it, and the clock that is followed."""
+
+    start_ps: int
+    end_ps: int
+    processes: list[ClickProcess | None]
+    clock: FollowedClock
+
+
+_Chunk = tuple[list[_Laws], list[Future[Tags]]]
 NO_TAGS: Tags = (np.empty(0, np.int64), np.empty(0, np.uint8))
 CHUNK_TAGS = 500_000
 CHUNK_PS = 100 * PS_PER_S
@@ -105,13 +117,15 @@ class _Channel:
         Codes hold the channel in their lower and the origin in their upper four bits.
         """
         drawn = [self._held]
-        for start_ps, end_ps, laws in pieces:
-            process = laws[self._number]
+        for laws in pieces:
+            process = laws.processes[self._number]
             if process is None:
                 self._piece = None
                 continue
-            piece = self._entered(start_ps, process)
-            drawn.extend(self._tagged(*clicks) for clicks in self._drawn(piece, min(end_ps, until_ps)))
+            piece = self._entered(laws.start_ps, process)
+            jitter_ps = hypot(self._own.jitter_ps, laws.clock.jitter_ps)
+            clicks = self._drawn(piece, min(laws.end_ps, until_ps))
+            drawn.extend(self._tagged(times_ps, origins, jitter_ps) for times_ps, origins in clicks)
         times_ps, codes = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
         due = int(np.searchsorted(times_ps, until_ps))
         self._held = times_ps[due:].copy(), codes[due:].copy()
@@ -152,12 +166,12 @@ class _Channel:
             if count < size:
                 return
 
-    def _tagged(self, times_ps: NDArray[np.int64], origins: NDArray[np.uint8]) -> Tags:
+    def _tagged(self, times_ps: NDArray[np.int64], origins: NDArray[np.uint8], jitter_ps: float) -> Tags:
         count, self._last_ps = sampling.tag_clicks(
             times_ps,
             origins,
             self._delay_ps,
-            self._own.jitter_ps,
+            jitter_ps,
             round(self._own.dead_time_ns * 1e3),
             self._last_ps,
             self._generator,
@@ -182,6 +196,8 @@ class TagReader:
         self._reading = threading.RLock()
         self._position_ps = 0
         self._channels: list[_Channel] = []
+        self._transmitter = transmitter_time(graph, name)
+        self._time = TaggedTime(self._transmitter)
         self.truth: TruthLog | None = None
         """Where the origins of what is read go, if anywhere."""
         self.start(0)
@@ -202,7 +218,8 @@ class TagReader:
                     f"{self._name}: cannot start at {at_ps} ps, tags are read until {self._position_ps} ps"
                 )
             self._position_ps = int(at_ps)
-            numbers = range(len(self._tagger.inputs))
+            self._time = TaggedTime(self._transmitter)
+            numbers = range(len(self._tagger.numbers))
             self._channels = [_Channel(number, self._tagger, self._position_ps) for number in numbers]
 
     def read(self, until_ps: int) -> Tags:
@@ -230,38 +247,43 @@ class TagReader:
             raise ValueError(f"{self._name}: tags until {until_ps} ps are asked for at {self._lab_time!r}")
         with self._reading:
             collected = _Collected(int(1.01 * self._expected_tags(until_ps)) + 1000)
-            under_way: deque[list[Future[Tags]]] = deque()
+            under_way: deque[_Chunk] = deque()
             while self._position_ps < until_ps or under_way:
                 if self._position_ps < until_ps and len(under_way) < len(_WORKERS):
                     under_way.append(self._next_chunk(until_ps))
                 else:
-                    collected.add([run.result() for run in under_way.popleft()])
+                    pieces, runs = under_way.popleft()
+                    times_ps = collected.add([run.result() for run in runs])
+                    times_ps[:] = self._time.tags_ps(
+                        times_ps, [(laws.start_ps, laws.clock) for laws in pieces]
+                    )
         return collected.tags()
 
     def _expected_tags(self, until_ps: int) -> float:
         """Number of tags in the span if everything stays as it is at its beginning."""
         with self._lock:
-            laws = self._laws_from(self._position_ps)[2]
-        return _click_hz(laws) * max(0, until_ps - self._position_ps) / PS_PER_S
+            processes = self._laws_from(self._position_ps).processes
+        return _click_hz(processes) * max(0, until_ps - self._position_ps) / PS_PER_S
 
-    def _next_chunk(self, until_ps: int) -> list[Future[Tags]]:
+    def _next_chunk(self, until_ps: int) -> _Chunk:
         """Let every channel be read on, for no more than memory should hold at once.
 
         Detectors are independent given the light; each pair of them has its own worker, which keeps the order.
         """
         with self._lock:
             pieces = [self._laws_from(self._position_ps)]
-            span_ps = min(CHUNK_PS, int(CHUNK_TAGS / max(1.0, _click_hz(pieces[0][2])) * PS_PER_S) + 1)
+            first = pieces[0]
+            span_ps = min(CHUNK_PS, int(CHUNK_TAGS / max(1.0, _click_hz(first.processes)) * PS_PER_S) + 1)
             if not any(
-                pieces[0][2]
-            ):  # no input can click before the piece is over, so nothing has to be held
-                span_ps = pieces[0][1] - self._position_ps
+                first.processes
+            ):  # no input can click before the piece is over: nothing has to be held
+                span_ps = first.end_ps - self._position_ps
             until_ps = min(until_ps, self._position_ps + span_ps)
-            while pieces[-1][1] < until_ps:
-                pieces.append(self._laws_from(pieces[-1][1]))
+            while pieces[-1].end_ps < until_ps:
+                pieces.append(self._laws_from(pieces[-1].end_ps))
         self._position_ps = until_ps
         pairs = [self._channels[first : first + 2] for first in range(0, len(self._channels), 2)]
-        return [
+        return pieces, [
             worker.submit(_read_pair, pair, pieces, until_ps)
             for worker, pair in zip(_WORKERS, pairs, strict=False)
         ]
@@ -269,12 +291,15 @@ class TagReader:
     def _laws_from(self, at_ps: int) -> _Laws:
         """The piece round `at_ps` and the law of clicks at every input in it."""
         own = self._graph.nodes[self._name]
+        numbers = self._tagger.numbers
+        clock = followed_clock(self._graph, self._name, at_ps)
         if not own.settings(at_ps).flag("input_on"):  # whatever happens to the light meanwhile
             start_ps, end = own.span(at_ps)
-            return start_ps, sampling.FAR_PS if end is None else end, [None] * len(self._tagger.inputs)
+            return _Laws(start_ps, sampling.FAR_PS if end is None else end, [None] * len(numbers), clock)
         start_ps, end_ps = self._graph.span(self._name, at_ps)
-        signals = [self._graph.arriving(PortAddress(self._name, port), at_ps) for port in self._tagger.inputs]
-        return start_ps, end_ps, [s if isinstance(s, ClickProcess) else None for s in signals]
+        signals = [self._graph.arriving(PortAddress(self._name, port), at_ps) for port in numbers]
+        processes = [signal if isinstance(signal, ClickProcess) else None for signal in signals]
+        return _Laws(start_ps, end_ps, processes, clock)
 
 
 class _Collected:
@@ -285,8 +310,8 @@ class _Collected:
         self._times_ps = np.empty(size, np.int64)
         self._codes = np.empty(size, np.uint8)
 
-    def add(self, runs: list[Tags]) -> None:
-        """Append the merged runs (one or two), which are all later than what is there."""
+    def add(self, runs: list[Tags]) -> NDArray[np.int64]:
+        """Append the merged runs (one or two), all later than what is there; returns their times, to be changed."""
         size = sum(len(times_ps) for times_ps, _ in runs)
         if self._count + size > len(self._times_ps):
             spare = size + len(self._times_ps) // 2
@@ -296,6 +321,7 @@ class _Collected:
         second = runs[1] if len(runs) > 1 else NO_TAGS
         sampling.merge_two(*runs[0], *second, self._times_ps[place], self._codes[place])
         self._count += size
+        return self._times_ps[place]
 
     def tags(self) -> Tags:
         """All that was added."""

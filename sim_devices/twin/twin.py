@@ -105,6 +105,16 @@ class Twin:
             )
         return total / (now_ps - from_ps)
 
+    def reading(self, node: Node, name: str) -> object:
+        """What an instrument reads at a component now, from what arrives there."""
+        with self._lock:
+            now_ps = self.lab_time.now_ps()
+            inputs = {
+                port: self._graph.arriving(PortAddress(node.name, port), now_ps)
+                for port in node.component.inputs
+            }
+            return node.component.reading(name, inputs, now_ps)
+
     def _count(self, node: Node, quantity: str, pieces: Sequence[tuple[int, int]]) -> int:
         """Clicks in all `pieces`; the same count for the same span, however often it is asked for."""
         stream = node.component.stream.child("sense", quantity, str(pieces[-1][1]))
@@ -142,6 +152,8 @@ class _Handle:
 
     def setting(self, name: str) -> object:
         """As `ComponentHandle.setting`."""
+        if name in self._node.component.READINGS:
+            return self._twin.reading(self._node, name)
         if name not in self._node.timelines:
             raise ValueError(f"{self._node.name} has no setting {name!r}")
         return self._node.timelines[name].at(self.lab_time.now_ps())[0]

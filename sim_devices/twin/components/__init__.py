@@ -5,12 +5,19 @@ from typing import Any
 
 from sim_devices.twin.component import Component
 from sim_devices.twin.components.amplifier import Amplifier
+from sim_devices.twin.components.clocks import (
+    CoaxialCable,
+    FrequencyDivider,
+    OscilloscopeInput,
+    ReferenceOscillator,
+)
 from sim_devices.twin.components.coherent_one_way import CowDecoder, FibreRoute, PulseCarver
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.incoherent import Led, Transceiver
 from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
 from sim_devices.twin.components.multicore_fibre import MulticoreFibre
+from sim_devices.twin.components.optical_clock import ClockModulator, ClockReceiver, InjectionLockedLaser
 from sim_devices.twin.components.optical_switch import OpticalSwitch
 from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
 from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
@@ -22,16 +29,22 @@ from sim_devices.twin.components.three_state import ThreeStateDecoder
 COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "amplifier": Amplifier,
     "attenuator": Attenuator,
+    "clock_modulator": ClockModulator,
+    "clock_receiver": ClockReceiver,
+    "coaxial_cable": CoaxialCable,
     "coupler": Coupler,
     "cow_decoder": CowDecoder,
     "cw_laser": CwLaser,
     "deployed_fibre": DeployedFibre,
     "fibre_route": FibreRoute,
+    "frequency_divider": FrequencyDivider,
+    "injection_locked_laser": InjectionLockedLaser,
     "intensity_modulator": IntensityModulator,
     "led": Led,
     "multicore_fibre": MulticoreFibre,
     "optical_filter": OpticalFilter,
     "optical_switch": OpticalSwitch,
+    "oscilloscope_input": OscilloscopeInput,
     "polarization_controller": PolarizationController,
     "polarization_decoder": PolarizationDecoder,
     "polarization_modulator": PolarizationModulator,
@@ -39,6 +52,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "power_sensor": PowerSensor,
     "pulse_carver": PulseCarver,
     "pulsed_laser": PulsedLaser,
+    "reference_oscillator": ReferenceOscillator,
     "single_photon_detectors": SinglePhotonDetectors,
     "snspd": Snspd,
     "splitter": Splitter,

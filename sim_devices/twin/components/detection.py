@@ -8,11 +8,13 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval, Len
 
 from qdci_lab.units import photon_energy_j
-from sim_devices.twin.component import CLICKS, OPTICAL, Component, Needs, Ports, Signal, optical
+from sim_devices.twin.clock_signal import FLICKER_LONGEST_S, FLICKER_SHORTEST_S, LAB_TIME, TimeBase
+from sim_devices.twin.component import CLICKS, CLOCK, OPTICAL, Component, Needs, Ports, Signal, optical
 from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.light import NOISE_WAVELENGTH_M, Light
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
+from sim_devices.twin.wander import Wander
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 INPUTS = ("1", "2", "3", "4")
@@ -119,15 +121,36 @@ class TimeTaggerParameters:
     """From a detector's output to the tag, one per input; also says how many inputs there are."""
     jitter_ps: Annotated[float, Interval(ge=0, le=100)] = 0.0
     dead_time_ns: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
+    oscillator_offset_ppm: Annotated[float, Interval(ge=-1000, le=1000)] = 0.0
+    """By how much its own oscillator runs faster than lab time at the origin of lab time."""
+    oscillator_drift_ppb_per_s: Annotated[float, Interval(ge=-1000, le=1000)] = 0.0
+    oscillator_flicker_ps: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
+    """Phase noise like 1/f with periods of 0.1 to 100 s, standard deviation."""
 
 
 class TimeTagger(Component[TimeTaggerParameters]):
-    """Tags the clicks at its inputs 1 to 4 in picoseconds of lab time; tags are read through `Twin.tagger`."""
+    """Tags the clicks at its inputs 1 to 4 in picoseconds; tags are read through `Twin.tagger`.
+
+    Time is that of the clock at the input `clock` while there is one and `external_clock` is set, else that of its own
+    oscillator, which by itself is as good as lab time. Where the clock changes, the time goes on without a step.
+    """
 
     Parameters = TimeTaggerParameters
-    DEFAULTS: ClassVar[Mapping[str, object]] = {"input_on": True}
+    DEFAULTS: ClassVar[Mapping[str, object]] = {"input_on": True, "external_clock": True}
     outputs: Mapping[str, str] = {}
 
     def __init__(self, parameters: TimeTaggerParameters, stream: KeyedStream) -> None:
         super().__init__(parameters, stream)
-        self.inputs = dict.fromkeys(INPUTS[: len(parameters.channel_delays_ps)], CLICKS)
+        self.numbers = INPUTS[: len(parameters.channel_delays_ps)]
+        """Inputs for clicks."""
+        self.inputs = {**dict.fromkeys(self.numbers, CLICKS), "clock": CLOCK}
+        flicker = None
+        if parameters.oscillator_flicker_ps > 0.0:
+            flicker = Wander(
+                stream.child("oscillator"),
+                parameters.oscillator_flicker_ps,
+                FLICKER_SHORTEST_S,
+                FLICKER_LONGEST_S,
+            )
+        errors = parameters.oscillator_offset_ppm, parameters.oscillator_drift_ppb_per_s
+        self.oscillator = TimeBase(*errors, flicker) if any(errors) or flicker else LAB_TIME

@@ -1,9 +1,9 @@
 """Where voltages and light come from: the waveform generator's outputs, the pulsed laser, a continuous laser."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import sqrt
+from math import hypot, sqrt
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -11,7 +11,17 @@ from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, db_to_ratio, dbm_to_watt
-from sim_devices.twin.component import OPTICAL, VOLTAGE, Component, Ports, Signal, power_at, voltage
+from sim_devices.twin.component import (
+    CLOCK,
+    OPTICAL,
+    VOLTAGE,
+    Component,
+    Ports,
+    Signal,
+    clock,
+    power_at,
+    voltage,
+)
 from sim_devices.twin.electrical import OFF, Waveform
 from sim_devices.twin.light import DARK, Light, Line, PulseTrain
 from sim_devices.twin.polarization import DIAGONAL
@@ -30,7 +40,10 @@ class WaveformSourceParameters:
 
 
 class WaveformSource(Component[WaveformSourceParameters]):
-    """Four outputs that repeat what was loaded: DAC code +-127 is +-amplitude/2 about the offset."""
+    """Four outputs that repeat what was loaded: DAC code +-127 is +-amplitude/2 about the offset.
+
+    With a clock at the input `reference`, time taggers see its waveforms as if they were played by that clock.
+    """
 
     Parameters = WaveformSourceParameters
     DEFAULTS: ClassVar[Mapping[str, object]] = {
@@ -41,19 +54,26 @@ class WaveformSource(Component[WaveformSourceParameters]):
         "output_on": (False,) * 4,
         "running": False,
     }
-    inputs: Mapping[str, str] = {}
+    inputs: Mapping[str, str] = {"reference": CLOCK}
     outputs: Mapping[str, str] = dict.fromkeys(CHANNELS, VOLTAGE)
 
     def propagate(
         self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
     ) -> Mapping[str, Signal]:
         """Every channel's voltage; a repetition began when the generator was started or its data changed."""
-        del inputs
+        reference = clock(inputs, "reference")
         ticks = Fraction(str(settings.number("sample_rate_hz"))) * (
             1 + Fraction(str(self.parameters.clock_error_ppm)) / 10**6
         )
         origin_ps = Fraction(max(map(settings.since_ps, ("waveforms", "sample_rate_hz", "running"))))
-        return {port: self._channel(int(port) - 1, settings, PS_PER_S / ticks, origin_ps) for port in wanted}
+        voltages = {
+            port: self._channel(int(port) - 1, settings, PS_PER_S / ticks, origin_ps) for port in wanted
+        }
+        if reference is None:
+            return voltages
+        return {
+            port: replace(wave, jitter_ps=reference.jitter_ps) for port, wave in voltages.items()
+        }
 
     def _channel(self, index: int, settings: Settings, sample_ps: Fraction, origin_ps: Fraction) -> Waveform:
         samples = settings.of("waveforms", tuple)[index]
@@ -119,7 +139,7 @@ class PulsedLaser(Component[PulsedLaserParameters]):
             amplitudes=np.stack((np.zeros(2, np.complex128), pulse)),
             delay_ps=self.parameters.trigger_delay_ps,
             wavelength_m=self.parameters.wavelength_nm * 1e-9,
-            duration_ps=self.parameters.pulse_fwhm_ps / 2.3548,
+            duration_ps=hypot(self.parameters.pulse_fwhm_ps / 2.3548, trigger.jitter_ps),
         )
         return {"out": Light(train=train)}
 
