@@ -12,6 +12,7 @@ from qdci_lab.session import find_plans, open_session
 PLANS = (
     "align_polarization", "calibrate_delays", "calibrate_mean_photon_number", "characterise_cores",
     "dark_counts_vs_launch_power", "error_budget", "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
+    "sync_pulse_width",
 )  # fmt: skip
 
 
@@ -58,6 +59,9 @@ def test_a_dry_run_of_the_defaults_passes_and_moves_nothing(session, name):
         ("skr_vs_distance", {"distances_km": [1.0]}, ValueError, "less than the fibre's"),
         ("skr_vs_distance", {"distances_km": [400.0]}, LimitError, "probe_voa_attenuation"),
         ("characterise_cores", {"laser_power_dbm": 30.0}, LimitError, "probe_laser_power: 30 dBm"),
+        ("sync_pulse_width", {"sources": ["radio"]}, ValueError, "give some of cable, optical"),
+        ("sync_pulse_width", {"records": 0}, ValueError, "records: 0"),
+        ("sync_pulse_width", {"pulses": 2}, ValueError, "pulses: 2 in a record"),
         ("dark_counts_vs_launch_power", {"cores": [1, 2]}, ValueError, "lit"),
         ("dark_counts_vs_launch_power", {"lit_core": 2, "cores": [3]}, ValueError, r"cores \[1, 4\] only"),
         ("dark_counts_vs_launch_power", {"launch_powers_dbm": [0.0, 20.0]}, LimitError, "attenuation"),
@@ -76,6 +80,12 @@ def test_a_testbed_without_a_probe_says_so(session, monkeypatch):
         rehearse(find_plans()["calibrate_mean_photon_number"](session.link))
 
 
+def test_a_testbed_without_an_oscilloscope_says_so(session, monkeypatch):
+    monkeypatch.setattr(session.link, "oscilloscope", None)
+    with pytest.raises(LimitError, match=r"shows no sync pulses .*\[link\.sync\]"):
+        rehearse(find_plans()["sync_pulse_width"](session.link))
+
+
 def test_plans_run_at_the_prompt_and_leave_the_bench_as_it_was(session):
     names = prompt_namespace(session)
     assert set(PLANS) | {"rehearse"} <= set(names)
@@ -83,6 +93,7 @@ def test_plans_run_at_the_prompt_and_leave_the_bench_as_it_was(session):
     before = positions(session)
     for name, arguments in (
         ("calibrate_delays", {"clicks": 1e5}),
+        ("sync_pulse_width", {"records": 1}),
         ("skr_vs_distance", {"distances_km": [50.0], "detections": 2e4, "align": False}),
     ):
         names["RE"](names[name](link, **arguments))

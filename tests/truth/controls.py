@@ -22,6 +22,7 @@ from plans.characterise_cores import cores_of
 from plans.dark_counts_vs_launch_power import noise_line
 from plans.error_budget import budget_of
 from plans.scan_gate import gate_shape
+from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
 from qdci_lab.experiment import Outcome, run_experiment
 from qdci_lab.record.replay import Run
 from tests.physics import closed_form
@@ -293,9 +294,8 @@ def _found_errors(rows: Rows, changes: Changes) -> list[tuple[str, float, float]
     )  # fmt: skip
     prediction = closed_form.predict(bench, protocol, 12.0)
     live = 1.0 - prediction.clicks * math.ceil(bench.dead_s / protocol.period_s - 1.0)
-    per_hz = (
-        live * protocol.share_z / closed_form.sifted_hz(prediction, protocol)
-    )  # two detectors, half of it wrong
+    # two detectors, half of whose background is wrong
+    per_hz = live * protocol.share_z / closed_form.sifted_hz(prediction, protocol)
     true_parts = {
         "dark counts": per_hz * bench.dark_hz,
         "classical light": per_hz * closed_form.noise_hz(bench, 12.0),
@@ -304,20 +304,49 @@ def _found_errors(rows: Rows, changes: Changes) -> list[tuple[str, float, float]
     true_parts["misalignment"] = bench.error * (1.0 - 2.0 * sum(true_parts.values()))
     budget = budget_of(rows)
     assert budget is not None
+    left = {"misalignment": 5e-4}
     return [
         (
             cause,
-            budget.parts[cause].value - true,
-            3.0 * budget.parts[cause].standard_error + 0.05 * true + 5e-4,
+            part.value - true_parts[cause],
+            3.0 * part.standard_error + 0.02 * part.value + left.get(cause, 0.0),
         )
-        for cause, true in true_parts.items()
+        for cause, part in budget.parts.items()
     ]
+
+
+def _hidden_sync(chance: np.random.Generator) -> Changes:
+    return {
+        ("sync_cable", "bandwidth_hz"): round(float(chance.uniform(2.0e8, 6.0e8))),
+        ("clock_receiver", "amplifier_bandwidth_hz"): round(float(chance.uniform(2.0e8, 6.0e8))),
+        ("clock_receiver", "jitter_ps"): round(float(chance.uniform(0.0, 60.0)), 1),
+        ("clock_receiver", "pulse_fwhm_ps"): round(float(chance.uniform(300.0, 800.0))),
+    }
+
+
+def _found_sync(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]:
+    """Gaussian pulses behind a Gaussian low pass, whose response is 2 ln2 / (pi sqrt2 B) wide."""
+    pulses_ps = {CABLE: 500.0, OPTICAL: changes["clock_receiver", "pulse_fwhm_ps"]}
+    bands_hz = {
+        CABLE: changes["sync_cable", "bandwidth_hz"],
+        OPTICAL: changes["clock_receiver", "amplifier_bandwidth_hz"],
+    }
+    checks = []
+    for source, (width_ps, error_ps) in widths_ps(rows).items():
+        response_ps = 2.0 * math.log(2.0) / (math.pi * math.sqrt(2.0)) / bands_hz[source] * 1e12
+        true_ps = math.hypot(pulses_ps[source], response_ps)
+        checks.append((f"width at source {source}", width_ps - true_ps, 3.0 * error_ps))
+    assert len(checks) == 2
+    return checks
 
 
 CONTROLS = {
     "error_budget": Control(
         "error_budget", {"detections": 1e6, "clicks": 2e6, "background_s": 5.0}, _hidden_errors, _found_errors,
         false_alarm=4 * Z_THREE, seeds=1,
+    ),
+    "sync_pulse_width": Control(
+        "sync_pulse_width", {"records": 3}, _hidden_sync, _found_sync, false_alarm=2 * Z_THREE
     ),
     "characterise_cores": Control(
         "characterise_cores", {"averaging_s": 0.05, "count_s": 0.5}, _hidden_cores, _found_cores,

@@ -141,7 +141,7 @@ class CoaxialCable(Component[CoaxialCableParameters]):
 class OscilloscopeInputParameters:
     """How the voltage at an oscilloscope's socket is worked out before the oscilloscope samples it."""
 
-    pulses: Annotated[int, Interval(ge=1, le=4096)] = 128
+    pulses: Annotated[int, Interval(ge=1, le=4096)] = 256
     """After so many pulses the noise repeats, within one look at the socket."""
     samples_per_pulse: Annotated[int, Interval(ge=16, le=65_536)] = 800
     """In one period of the clock: 80 GSa/s at 100 MHz."""

@@ -71,9 +71,7 @@ class WaveformSource(Component[WaveformSourceParameters]):
         }
         if reference is None:
             return voltages
-        return {
-            port: replace(wave, jitter_ps=reference.jitter_ps) for port, wave in voltages.items()
-        }
+        return {port: replace(wave, jitter_ps=reference.jitter_ps) for port, wave in voltages.items()}
 
     def _channel(self, index: int, settings: Settings, sample_ps: Fraction, origin_ps: Fraction) -> Waveform:
         samples = settings.of("waveforms", tuple)[index]
