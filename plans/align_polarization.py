@@ -185,5 +185,6 @@ REPORT = Report(
         "cost_error": "alignment_cost_error", "realigned": "alignment_realigned",
     },
     draw=_draw,
+    anew="an alignment searches step by step: it begins again, and needs nothing of what it had found",
     conclude=_conclude,
 )  # fmt: skip

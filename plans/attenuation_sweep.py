@@ -18,6 +18,7 @@ from plans.quantum_link import acquire_point, prepare_link, with_loss_put_back
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 ADDED_LOSSES_DB = (0.0, 3.0, 5.0, 7.0, 8.0, 10.0, 12.0)
 
@@ -55,13 +56,17 @@ def attenuation_sweep(
         yield from prepare_link(link, align=align)
         if keep_tags:
             yield from bps.declare_stream(link.tagger.tags, name="tags", collect=True)
-        for loss_db in losses:
-            yield from bps.checkpoint()
-            yield from bps.mv(link.added_loss, loss_db)
-            yield from acquire_point(
-                link, detections=detections, max_duration_s=max_duration_s, keep_tags=keep_tags,
-                devices=link.parts,
-            )  # fmt: skip
+        yield from sweep(losses, at_loss)
+
+    def at_loss(loss_db: float) -> MsgGenerator[None]:
+        yield from bps.mv(link.added_loss, loss_db)
+        yield from acquire_point(
+            link,
+            detections=detections,
+            max_duration_s=max_duration_s,
+            keep_tags=keep_tags,
+            devices=link.parts,
+        )
 
     return (yield from experiment(with_loss_put_back(measure(), link), link.parts, metadata))
 

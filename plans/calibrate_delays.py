@@ -20,6 +20,7 @@ from plans.stubs import Findings, read_together, trigger_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 DETECTORS = ("Z0", "Z1", "X0", "X1")
 COLORS = (QBER_Z, QBER_X, MEASURED, WIESEMANN)
@@ -52,8 +53,11 @@ def calibrate_delays(
         yield from bps.checkpoint()
         yield from trigger_in_turn([link.arrivals])
         reading = yield from read_together([link.arrivals], stream="arrivals")
-        for detector, number in enumerate(link.receiver.inputs):
-            yield from found.record(_delay_of(link, reading, detector, number))
+        yield from sweep(
+            tuple(enumerate(link.receiver.inputs)),
+            lambda point: found.record(_delay_of(link, reading, *point)),
+            label=lambda point: f"input {point[1]}",
+        )
 
     return (yield from experiment(measure(), link.parts, metadata, moved=moved_by_link(link)))
 

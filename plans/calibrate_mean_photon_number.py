@@ -6,6 +6,7 @@ attenuations give the attenuator's scale as well, and with both the setting at w
 power meter's calibration is the uncertainty that remains: 0.1 dB are 2.3 % of mu.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from qdci_lab.analysis.code import DECOY, SIGNAL, SymbolCode
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 from qdci_lab.units import dbm_to_watt
 
 ATTENUATIONS_DB = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -53,7 +55,7 @@ def calibrate_mean_photon_number(
             "attenuations_db": settings_db, "readings": readings, "averaging_s": float(averaging_s),
         },
     }  # fmt: skip
-    found = Findings("source")
+    found, sent = Findings("source"), None
 
     def measure() -> MsgGenerator[None]:
         meter = link.probe_power_meter
@@ -61,14 +63,21 @@ def calibrate_mean_photon_number(
         yield from bps.mv(meter.averaging_time, averaging_s)
         path = [(link.routing.transmitter_port, link.probe.meter_port)]
         yield from bps.mv(link.switch.connections, link.routed(path))
-        for state in STATES:
+        yield from sweep(
+            list(itertools.product(STATES, settings_db)), at_setting,
+            label=lambda point: f"{STATES[point[0]]} at {point[1]:g} dB",
+        )  # fmt: skip
+
+    def at_setting(point: tuple[int, float]) -> MsgGenerator[None]:
+        nonlocal sent
+        state, setting_db = point
+        if state != sent:
             yield from bps.mv(link.awg, link.waveforms(_code_of_one_intensity(link.code, state)))
-            for setting_db in settings_db:
-                yield from bps.checkpoint()
-                yield from bps.mv(link.voa.attenuation, setting_db)
-                dark = yield from _mean_power_w(link, readings, shutter_open=0)
-                lit = yield from _mean_power_w(link, readings, shutter_open=1)
-                yield from found.record(_point(link, state, setting_db, dark, lit), meter)
+            sent = state
+        yield from bps.mv(link.voa.attenuation, setting_db)
+        dark = yield from _mean_power_w(link, readings, shutter_open=0)
+        lit = yield from _mean_power_w(link, readings, shutter_open=1)
+        yield from found.record(_point(link, state, setting_db, dark, lit), link.probe_power_meter)
 
     moved = (link.voa.attenuation, link.probe_power_meter.averaging_time, link.switch.connections)
     return (yield from experiment(measure(), link.parts, metadata, moved=moved))

@@ -6,6 +6,7 @@ detectors, with the laser tuned into the receiver's filter; nothing stronger eve
 into core j is the power that leaves j over the power that leaves i, when light enters i.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from qdci_lab.errors import AcquisitionError
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 from qdci_lab.units import dbm_to_watt, photon_energy_j, ratio_to_db
 
 COUNTED_BELOW_DBM = -75.0
@@ -69,11 +71,16 @@ def characterise_cores(
         yield from bps.mv(link.probe_laser.power, laser_power_dbm)
         yield from bps.mv(link.probe_laser.emission, 1)
         reference_w = (yield from _power_w(link, [(probe.laser_port, probe.meter_port)])) - dark_w
-        for lit in cores:
-            for core in cores:
-                yield from bps.checkpoint()
-                values = yield from _pair(link, lit, core, dark_w, dark_hz, count_s)
-                yield from found.record({**values, "reference": (reference_w, "W")})
+
+        def at_pair(pair: tuple[int, int]) -> MsgGenerator[None]:
+            values = yield from _pair(link, *pair, dark_w, dark_hz, count_s)
+            yield from found.record({**values, "reference": (reference_w, "W")})
+
+        yield from sweep(
+            list(itertools.product(cores, cores)),
+            at_pair,
+            label=lambda pair: f"core {pair[0]} lit, core {pair[1]}",
+        )
 
     moved = (
         link.switch.connections, link.probe_laser.wavelength, link.probe_laser.power,
@@ -165,17 +172,16 @@ class Cores:
 
 
 def cores_of(rows: Sequence[Mapping[str, Any]]) -> Cores:
-    """The matrix that the points come to."""
+    """The matrix that the points come to, each against the laser's power as it was measured in its own part."""
     number = round(math.sqrt(len(rows)))
-    power_w, error_db, counted = (np.full((number, number), np.nan) for _ in range(3))
+    share, error_db, counted = (np.full((number, number), np.nan) for _ in range(3))
     for row in rows:
         place = round(float(row["pair_core"])) - 1, round(float(row["pair_lit"])) - 1
-        power_w[place], error_db[place] = row["pair_power"], row["pair_error"]
+        share[place], error_db[place] = row["pair_power"] / row["pair_reference"], row["pair_error"]
         counted[place] = row["pair_method"]
-    reference_w, pass_loss_db = float(rows[0]["pair_reference"]), float(rows[0]["pair_pass_loss"])
-    own_w = np.diag(power_w)
-    loss_db = np.array([ratio_to_db(reference_w / power) for power in own_w]) - pass_loss_db
-    crosstalk_db = np.array([[max(ratio_to_db(power), NEVER) for power in row] for row in power_w / own_w])
+    own = np.diag(share)
+    loss_db = np.array([ratio_to_db(1.0 / kept) for kept in own]) - float(rows[0]["pair_pass_loss"])
+    crosstalk_db = np.array([[max(ratio_to_db(ratio), NEVER) for ratio in row] for row in share / own])
     return Cores(
         loss_db=loss_db,
         loss_error_db=math.sqrt(2.0) * np.diag(error_db),

@@ -4,11 +4,14 @@ The optical switch swaps the quantum channel and an Ethernet channel between two
 noise into four others, its current rising step by step after each swap. The fibre's other end is another polarization
 and a pause in the pulses, so that after a swap the link is synchronised and aligned anew. A sorption-cooled cryostat
 falls silent for an hour every few days, which is waited out.
+
+What is counted and can be resumed is a step: one core at one current. A run that was cut short goes on with the step it
+was in and the time that is left; the interruption is an event among the others.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import bluesky.plan_stubs as bps
 from bluesky.utils import FailedStatus, MsgGenerator
 from ophyd.utils import LimitError
 
+from plans.campaign import CampaignClock
 from plans.core_switching_figure import draw_core_switching
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
@@ -26,6 +30,7 @@ from qdci_lab.errors import AcquisitionError, SynchronisationError
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 CURRENTS_MA = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
 SECONDS_PER_HOUR = 3600.0
@@ -76,6 +81,18 @@ def core_switching(
     return (yield from experiment(campaign.run(), link.parts, metadata, moved=moved))
 
 
+@dataclass(frozen=True)
+class _Step:
+    """One core at one current, in one round through the cores."""
+
+    lap: int
+    core: int
+    current_ma: float
+
+    def __str__(self) -> str:
+        return f"round {self.lap}, core {self.core}, {self.current_ma:g} mA"
+
+
 @dataclass
 class _Campaign:
     """The run's arguments, and how far it has come."""
@@ -90,13 +107,17 @@ class _Campaign:
     align: bool
     keep_tags: bool
     summary: StepSummary = field(default_factory=lambda: StepSummary(name="step"))
+    clock: CampaignClock = field(default_factory=CampaignClock)
     began_s: float = 0.0
+    is_over: bool = False
+    swapped: tuple[int, int] | None = None
+    """Round and core of the last swap."""
     aligned_s: float = 0.0
     """Lab time of the last alignment."""
     unmeasured_s: float = 0.0
     """Lab time that the acquisitions of a rehearsal would have taken."""
     planned: dict[str, float] = field(default_factory=dict)
-    """The link's settings as last chosen."""
+    """The link's settings as last chosen; those that stay are not set again, which 3500 blocks would notice."""
 
     @property
     def noise(self) -> tuple[Any, ...]:
@@ -124,19 +145,32 @@ class _Campaign:
         """Swap, initialise, step through the currents, until the time is over."""
         link = self.link
         yield from light_up(link)
+        yield from bps.mv(link.keep_tags, 0)
         if self.keep_tags:
             yield from bps.declare_stream(link.tagger.tags, name="tags", collect=True)
-        self.began_s = (yield from self._lab_time()) or 0.0
-        for core in itertools.cycle(self.cores):
-            yield from self._swap(core)
-            for current_ma in self.currents_ma:
-                yield from self._step(core, current_ma)
-                if (yield from self._is_over()):
-                    return
+        self.began_s = yield from self._lab_time()
+        paused = yield from self.clock.begin(self.began_s)
+        yield from self._look_at_the_clock()
+        if paused:
+            self.summary.note(paused, self.link.find_core(), self.began_s, self.began_s)
+            yield from read_together([*self.summary.interruption, self.clock], stream="interruptions")
+        streams = ("primary", "blocks", "interruptions")
+        yield from sweep(self._steps(), self._step, stream=streams, beside=[self.clock])
 
-    def _step(self, core: int, current_ma: float) -> MsgGenerator[None]:
+    def _steps(self) -> Iterator[_Step]:
+        """One core after the other, all currents in each, until the time is over."""
+        for lap in itertools.count(1):
+            for core, current_ma in itertools.product(self.cores, self.currents_ma):
+                if self.is_over:
+                    return
+                yield _Step(lap, core, current_ma)
+
+    def _step(self, step: _Step) -> MsgGenerator[None]:
         """All blocks at one current, each an event; then their summary."""
-        link, summary = self.link, self.summary
+        link, summary, core, current_ma = self.link, self.summary, step.core, step.current_ma
+        if self.swapped != (step.lap, core):
+            yield from self._swap(core)
+            self.swapped = (step.lap, core)
         if self.noise:
             yield from bps.mv(link.noise_source.current, current_ma / 1e3)
             yield from bps.mv(link.noise_source.emission, int(current_ma > 0.0))
@@ -146,10 +180,10 @@ class _Campaign:
             yield from bps.checkpoint()
             reading = yield from self._full_block(core)
             summary.add(link, reading)
-            if (yield from self._is_over()):
+            if self.is_over:
                 break
         summary.end()
-        yield from read_together([summary, link.switch, *self.noise], stream="primary")
+        yield from read_together([summary, link.switch, *self.noise, self.clock], stream="primary")
 
     def _full_block(self, core: int) -> MsgGenerator[dict[str, Any]]:
         """One block; dropped and taken again after a pause of the detectors, followed by alignment if it is bad."""
@@ -159,22 +193,23 @@ class _Campaign:
             if not (yield from self._attempt(link, self.keep_tags)):
                 yield from self._recover(core)
                 continue
-            reading = yield from read_together([link], stream="blocks")
+            now_s = yield from self._look_at_the_clock()
+            reading = yield from read_together([link, self.clock], stream="blocks")
             if self.keep_tags:
                 yield from bps.collect(link.tagger.tags, name="tags")
-            if self.align and (_is_misaligned(link, reading) or (yield from self._drifted())):
+            if self.align and (_is_misaligned(link, reading) or now_s - self.aligned_s > FOLLOWING_S):
                 yield from self._follow(core)
+                yield from self._look_at_the_clock()
             return reading
-
-    def _drifted(self) -> MsgGenerator[bool]:
-        return (yield from self._lab_time()) - self.aligned_s > FOLLOWING_S
 
     def _attempt(self, link: Any, keep_tags: bool = False) -> MsgGenerator[bool]:
         """Acquire once; False if the block was not filled or there was nothing to lock on."""
         try:
-            yield from bps.mv(link.keep_tags, int(keep_tags))
+            if keep_tags:
+                yield from bps.mv(link.keep_tags, 1)
             yield from trigger_in_turn([link])
-            yield from bps.mv(link.keep_tags, 0)
+            if keep_tags:
+                yield from bps.mv(link.keep_tags, 0)
         except FailedStatus as failure:
             if isinstance(failure.__cause__, SynchronisationError):
                 return False
@@ -228,6 +263,7 @@ class _Campaign:
     def _align(self, what: str, core: int, *descents: Descent) -> MsgGenerator[None]:
         """Turn the polarization right; if the detectors fall silent meanwhile, wait for them and begin anew."""
         began_s = yield from self._lab_time()
+        self.planned = {}  # the descents choose their own
         try:
             for descent in descents:
                 yield from align_polarization(self.link, descent)
@@ -242,20 +278,32 @@ class _Campaign:
         """An event that says what took how long."""
         ended_s = self.aligned_s = yield from self._lab_time()
         self.summary.note(what, core, began_s, ended_s)
-        yield from read_together(self.summary.interruption, stream="interruptions")
+        self.clock.tick(ended_s)
+        yield from read_together([*self.summary.interruption, self.clock], stream="interruptions")
 
     def _settings(self, detections: float, longest_s: float, *, lock: int) -> MsgGenerator[None]:
         link = self.link
-        self.planned = {link.detections.name: detections, link.max_duration.name: longest_s}
-        yield from bps.mv(link.detections, detections, link.max_duration, longest_s, link.reuse_lock, lock)
+        yield from self._choose(
+            (link.detections, detections), (link.max_duration, longest_s), (link.reuse_lock, lock)
+        )
+
+    def _choose(self, *wanted: tuple[Any, float]) -> MsgGenerator[None]:
+        """Set the link's own settings, as far as they change."""
+        changed = [(signal, value) for signal, value in wanted if self.planned.get(signal.name) != value]
+        self.planned |= {signal.name: value for signal, value in changed}
+        if changed:
+            yield from bps.mv(*itertools.chain.from_iterable(changed))
 
     def _lab_time(self) -> MsgGenerator[float]:
         """Seconds on the lab's clock; in a rehearsal what its acquisitions would have taken."""
         yield from bps.trigger(self.link.now, wait=True)
         return float((yield from bps.rd(self.link.now, default_value=self.began_s + self.unmeasured_s)))
 
-    def _is_over(self) -> MsgGenerator[bool]:
-        return (yield from self._lab_time()) - self.began_s >= self.duration_s
+    def _look_at_the_clock(self) -> MsgGenerator[float]:
+        """The lab time; whether the campaign is over is known afterwards."""
+        now_s = yield from self._lab_time()
+        self.is_over = self.clock.tick(now_s) >= self.duration_s
+        return now_s
 
 
 def light_up(link: Any) -> MsgGenerator[None]:

@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from plans.campaign import RESUMED, elapsed_s
 from plans.figures import DOTS_PER_INCH, MEASURED, PUBLISHED, QBER_X, QBER_Z, origin
+from qdci_lab.record.parts import ELAPSED
 from qdci_lab.record.replay import Run
 
 SIZE_IN = (9.0, 8.4)
@@ -16,7 +18,7 @@ CORE_COLORS = (MEASURED, "#2f8f5b", "#8e5bb5", "#b5812f")
 PUBLISHED_SKR_BPS, PUBLISHED_SPREAD_BPS = 87.2, 53.4
 PUBLISHED_QBER = {"x": (0.8, 0.4), "z": (1.1, 0.6)}
 SECONDS_PER_HOUR = 3600.0
-WORDS = {"condensation": "helium condenses"}
+WORDS = {"condensation": "helium condenses", RESUMED: "interrupted"}
 
 
 def draw_core_switching(run: Run, path: Path) -> None:
@@ -26,10 +28,10 @@ def draw_core_switching(run: Run, path: Path) -> None:
     FigureCanvasAgg(figure)
     rates, errors, means = figure.subplots(3, 1, height_ratios=[3, 2, 4])
     errors.sharex(rates)
-    began_s = float(np.min(np.asarray(blocks["link_lab_time"]) - np.asarray(blocks["link_duration"])))
-    _draw_blocks(rates, blocks, began_s)
-    _draw_errors(errors, blocks, began_s)
-    _draw_pauses(rates, run, began_s)
+    hours = elapsed_s(blocks, "link_lab_time") / SECONDS_PER_HOUR
+    _draw_blocks(rates, blocks, hours)
+    _draw_errors(errors, blocks, hours)
+    _draw_pauses(rates, run)
     _draw_means(means, steps)
     figure.suptitle("Key through switched cores (Clason et al., Figs. 3(a), 3(b), 4(a))", fontsize=12)
     count = len(blocks["link_lab_time"])
@@ -42,8 +44,7 @@ def _cores(table: Any, key: str) -> list[int]:
     return sorted({int(core) for core in table[key]})
 
 
-def _draw_blocks(axes: Axes, blocks: Any, began_s: float) -> None:
-    hours = (np.asarray(blocks["link_lab_time"]) - began_s) / SECONDS_PER_HOUR
+def _draw_blocks(axes: Axes, blocks: Any, hours: Any) -> None:
     rate, of_core = np.asarray(blocks["link_skr_rusca_2018"]), np.asarray(blocks["link_core"])
     for core, color in zip(_cores(blocks, "link_core"), CORE_COLORS, strict=False):
         chosen = of_core == core
@@ -55,8 +56,7 @@ def _draw_blocks(axes: Axes, blocks: Any, began_s: float) -> None:
     axes.grid(alpha=0.25)
 
 
-def _draw_errors(axes: Axes, blocks: Any, began_s: float) -> None:
-    hours = (np.asarray(blocks["link_lab_time"]) - began_s) / SECONDS_PER_HOUR
+def _draw_errors(axes: Axes, blocks: Any, hours: Any) -> None:
     for basis, color in (("z", QBER_Z), ("x", QBER_X)):
         label = f"QBER {basis.upper()}"
         axes.plot(
@@ -65,23 +65,23 @@ def _draw_errors(axes: Axes, blocks: Any, began_s: float) -> None:
         mean, spread = PUBLISHED_QBER[basis]
         published = f"Clason et al. {basis.upper()}: {mean} ± {spread} %"
         axes.axhline(mean, color=color, lw=0.9, ls="--", label=published)
-    axes.set_xlabel("lab time (h)")
+    axes.set_xlabel("lab time spent measuring (h)")
     axes.set_ylabel("QBER (%)")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=7, loc="lower right", ncols=2, markerscale=3)
     axes.grid(alpha=0.25)
 
 
-def _draw_pauses(axes: Axes, run: Run, began_s: float) -> None:
+def _draw_pauses(axes: Axes, run: Run) -> None:
     for event in run.events("interruptions"):
         data = event["data"]
-        if data["step_reason"] in WORDS:
-            start_h = (data["step_held_from"] - began_s) / SECONDS_PER_HOUR
-            axes.axvspan(
-                start_h, start_h + data["step_held_for"] / SECONDS_PER_HOUR, color="#999999", alpha=0.4
-            )
+        reason = str(data["step_reason"]).partition(" ")[0]
+        if reason in WORDS and ELAPSED in data:
+            held_h = data["step_held_for"] / SECONDS_PER_HOUR
+            start_h = data[ELAPSED] / SECONDS_PER_HOUR - held_h
+            axes.axvspan(start_h, start_h + held_h, color="#999999", alpha=0.4)
             axes.annotate(
-                WORDS[data["step_reason"]], (start_h, 0.97), xycoords=("data", "axes fraction"), rotation=90,
+                WORDS[reason], (start_h, 0.97), xycoords=("data", "axes fraction"), rotation=90,
                 ha="right", va="top", fontsize=7, color=PUBLISHED,
             )  # fmt: skip
 

@@ -9,6 +9,7 @@ fitted here is the slope, one parameter, over that of the stated Raman efficienc
 two detectors that share the light; the receiver here has four, whose dark counts are twice as many.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from qdci_lab.analysis.noise import MulticoreFibre, icsrs_backward_w
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 from qdci_lab.units import dbm_to_watt, photon_energy_j, watt_to_dbm
 
 LAUNCH_POWERS_DBM = (-6.0, -2.0, 2.04, 5.0, 7.0, 9.0)
@@ -67,14 +69,21 @@ def dark_counts_vs_launch_power(
         yield from bps.mv(link.tagger.acquisition_time, duration_s)
         yield from bps.mv(link.probe_laser.wavelength, classical_wavelength_nm)
         yield from bps.mv(link.probe_laser.power, LASER_DBM)
-        for core in cores:
-            yield from _count(link, found, core, lit_core, None)
-        yield from bps.mv(link.probe_laser.emission, 1)
-        yield from bps.mv(link.probe_voa.shutter_open, 1)
-        for power_dbm in powers_dbm:
-            reached_dbm = yield from _bring_launch_power(link, power_dbm)
-            for core in cores:
-                yield from _count(link, found, core, lit_core, reached_dbm)
+        yield from sweep(
+            list(itertools.product((None, *powers_dbm), cores)), at_power,
+            label=lambda point: f"core {point[1]}, " + ("dark" if point[0] is None else f"{point[0]:g} dBm"),
+        )  # fmt: skip
+
+    launched_dbm: dict[float, float] = {}
+
+    def at_power(point: tuple[float | None, int]) -> MsgGenerator[None]:
+        power_dbm, core = point
+        if power_dbm is not None and power_dbm not in launched_dbm:
+            yield from bps.mv(link.probe_laser.emission, 1)
+            yield from bps.mv(link.probe_voa.shutter_open, 1)
+            launched_dbm[power_dbm] = yield from _bring_launch_power(link, power_dbm)
+        reached_dbm = None if power_dbm is None else launched_dbm[power_dbm]
+        yield from _count(link, found, core, lit_core, reached_dbm)
 
     moved = (
         link.switch.connections, link.probe_voa.attenuation, link.probe_laser.wavelength, link.probe_laser.power,
@@ -141,7 +150,6 @@ def _count(
     link: Any, found: Findings, core: int, lit_core: int, power_dbm: float | None
 ) -> MsgGenerator[None]:
     """Listen to one core, with the probe's light in the lit one if there is any."""
-    yield from bps.checkpoint()
     probe = link.probe
     (_, _), (out, receiver) = link.routing.routes(core)
     path = [(out, receiver)]

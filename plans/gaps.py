@@ -1,7 +1,7 @@
 """Points that gave no key because there was no lock: what was found, written into the run as events of their own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -63,14 +63,16 @@ def acquire_or_say_why(link: Any) -> MsgGenerator[str]:
     return str(link.remark.last or "") if hasattr(link, "remark") else ""
 
 
-def explain_gap(link: Any, log: GapLog, point: int, lab_time_s: float, reason: str) -> MsgGenerator[None]:
+def explain_gap(
+    link: Any, log: GapLog, point: int, lab_time_s: float, reason: str, *, beside: Sequence[Any] = ()
+) -> MsgGenerator[None]:
     """Ask every instrument how it stands, log what is not as it was set, and set it right for the next point."""
     yield from trigger_in_turn([part for part in link.parts if part is not link.tagger])
     wrong = [(signal, value) for signal, value in link.light_on() if not _stands(signal, value)]
     found = "; ".join(f"{signal.name} is {_shown(signal)}, set was {value}" for signal, value in wrong)
     rates_hz = ", ".join(f"{rate:.0f}" for rate in link.tagger.count_rates.last)
     log.store(point, lab_time_s, reason, found or f"instruments stand as set; clicks/s by input: {rates_hz}")
-    yield from read_together([log], stream=STREAM)
+    yield from read_together([log, *beside], stream=STREAM)
     for signal, value in wrong:
         yield from bps.mv(signal, value)
 

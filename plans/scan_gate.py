@@ -22,6 +22,7 @@ from qdci_lab.analysis.calibration import GateFit, fit_gate
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 GATE_WIDTHS_PS = (150.0, 250.0, 350.0, 450.0, 600.0, 800.0, 1200.0, 2000.0, 4000.0, 7000.0, 10_000.0)
 BLOCK = 1e8
@@ -67,10 +68,11 @@ def scan_gate(
             yield from bps.mv(link.switch.connections, link.connections(core, detour=True))
             yield from bps.mv(link.probe_voa.shutter_open, 1)
         yield from bps.mv(link.projected_block, block)
-        for width_ps in widths_ps:
-            yield from bps.checkpoint()
-            yield from bps.mv(link.gate_width, width_ps)
-            yield from measure_link(link, UNBOUNDED, duration_s, keep_tags=keep_tags)
+        yield from sweep(widths_ps, at_width)
+
+    def at_width(width_ps: float) -> MsgGenerator[None]:
+        yield from bps.mv(link.gate_width, width_ps)
+        yield from measure_link(link, UNBOUNDED, duration_s, keep_tags=keep_tags)
 
     moved = (*moved_by_link(link), link.gate_width, link.projected_block)
     if attenuation_db is not None:

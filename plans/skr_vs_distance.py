@@ -22,16 +22,18 @@ from plans.figures import MEASURED, PUBLISHED, QBER_X, QBER_Z, WIESEMANN, new_fi
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, classical_light_on, link_up, measure_link, moved_by_link
-from plans.stubs import Findings
+from plans.stubs import Findings, read_together, trigger_in_turn
 from qdci_lab.analysis.distance import ClassicalNoise, ReceiverModel, key_rate_against_distance_bps
 from qdci_lab.analysis.noise import MulticoreFibre
 from qdci_lab.progress import Column
 from qdci_lab.reanalysis import link_settings
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 
 DISTANCES_KM = (3.5, 50.0, 100.0, 150.0)
 BLOCK = 1e8  # Ji 4.1
+LOCK_DETECTIONS = 2e5
 
 
 def skr_vs_distance(
@@ -87,13 +89,26 @@ def skr_vs_distance(
             yield from bps.mv(link.launch_power, launch_power_dbm)
         yield from bps.mv(link.projected_block, block)
         yield from bps.mv(link.gate_width, gate_width_ps)
-        for number, (distance_km, setting_db) in enumerate(zip(distances, settings_db, strict=True)):
-            yield from bps.checkpoint()
-            yield from bps.mv(link.reuse_lock, int(number > 0))
-            yield from _lengthen(link, core, setting_db)
-            added_db = 0.0 if setting_db is None else setting_db + link.probe.detour_loss_db
-            found.keep({"distance": (distance_km, "km"), "added_loss": (added_db, "dB")})
-            yield from measure_link(link, detections, max_duration_s, keep_tags=keep_tags, beside=(found,))
+        yield from sweep(
+            list(zip(distances, settings_db, strict=True)),
+            at_distance,
+            label=lambda point: f"{point[0]:g} km",
+        )
+
+    locked = False
+
+    def at_distance(point: tuple[float, float | None]) -> MsgGenerator[None]:
+        nonlocal locked
+        distance_km, setting_db = point
+        if not locked and distance_km > distances[0]:
+            yield from _lock(link, core, settings_db[0], max_duration_s)
+            locked = True
+        yield from bps.mv(link.reuse_lock, int(locked))
+        yield from _lengthen(link, core, setting_db)
+        added_db = 0.0 if setting_db is None else setting_db + link.probe.detour_loss_db
+        found.keep({"distance": (distance_km, "km"), "added_loss": (added_db, "dB")})
+        yield from measure_link(link, detections, max_duration_s, keep_tags=keep_tags, beside=(found,))
+        locked = True
 
     moved = (*moved_by_link(link), link.projected_block, link.gate_width)
     if any(setting is not None for setting in settings_db):
@@ -121,6 +136,16 @@ def _check(
         link.probe_voa.attenuation.check_value(setting_db)
         settings_db.append(setting_db)
     return settings_db
+
+
+def _lock(link: Any, core: int, setting_db: float | None, max_duration_s: float) -> MsgGenerator[None]:
+    """Find clock and frame at the nearest distance, where that point itself was measured in an earlier part."""
+    yield from bps.mv(link.reuse_lock, 0)
+    yield from _lengthen(link, core, setting_db)
+    yield from bps.mv(link.detections, LOCK_DETECTIONS)
+    yield from bps.mv(link.max_duration, max_duration_s)
+    yield from trigger_in_turn([link])
+    yield from read_together([link], stream="lock")
 
 
 def _lengthen(link: Any, core: int, setting_db: float | None) -> MsgGenerator[None]:

@@ -2,25 +2,28 @@
 
 Short acquisitions at a steady pace: the file holds, for every point, when it began and how long it took, and the start
 document how often. Between them nothing is acquired. A point without a lock is a gap; what the instruments say then
-is logged as an event, and what is not as it was set is set right.
+is logged as an event, and what is not as it was set is set right. A run that was cut short goes on with the points that
+are left; the interruption is logged among the gaps, and time spent measuring (`campaign_elapsed`) runs on over it.
 """
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
+from plans.campaign import CampaignClock
+from plans.gaps import STREAM as GAPS
 from plans.gaps import GapLog, acquire_or_say_why, explain_gap
 from plans.preprocessors import experiment
 from plans.quantum_link import prepare_link, with_loss_put_back
 from plans.stability_figure import draw_stability
-from plans.stubs import read_together, trigger_in_turn
+from plans.stubs import read_together
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import sweep
 from qdci_lab.units import ps_to_seconds
 
 HOURS_PER_DAY, S_PER_HOUR = 24.0, 3600.0
@@ -62,44 +65,62 @@ def stability(
         yield from bps.mv(link.added_loss, added_loss_db)
         yield from bps.mv(link.detections, UNLIMITED)
         yield from bps.mv(link.max_duration, block_s)
-        yield from _instruments(link, "baseline")
-        yield from _watch(link, points, every_s)
-        yield from _instruments(link, "baseline")
+        yield from _Watch(link, every_s, block_s).run(points)
 
     return (yield from experiment(with_loss_put_back(measure(), link), link.parts, metadata))
 
 
-def _watch(link: Any, points: int, every_s: float) -> MsgGenerator[None]:
+class _Watch:
     """All points; what a point takes longer than its time is taken from the wait before the next."""
-    log = GapLog()
-    begun_s = _lab_time_s(link)
-    for point in range(points):
-        yield from bps.checkpoint()
-        yield from _wait_until(lambda due_s=begun_s + point * every_s: due_s - _lab_time_s(link))
-        at_s = _lab_time_s(link)
+
+    def __init__(self, link: Any, every_s: float, block_s: float) -> None:
+        self._link = link
+        self._every_s = every_s
+        self._block_s = block_s
+        self._log = GapLog()
+        self._clock = CampaignClock()
+        self._due_s = 0.0
+        self._planned_s: float | None = None
+        """Lab time that a rehearsal has come to; None when it is no rehearsal."""
+
+    def run(self, points: int) -> MsgGenerator[None]:
+        """The points that are left, from now on; that the run was interrupted before is an event of the gaps."""
+        if (yield from bps.rd(self._link.detections, default_value=None)) is None:
+            self._planned_s = 0.0
+        self._due_s = self._now_s()
+        paused = yield from self._clock.begin(self._due_s)
+        if paused:
+            point = self._clock.earlier_points + 1
+            yield from explain_gap(self._link, self._log, point, self._due_s, paused, beside=[self._clock])
+        yield from sweep(range(1, points + 1), self._point, stream=("primary", GAPS), beside=[self._clock])
+
+    def _point(self, point: int) -> MsgGenerator[None]:
+        link = self._link
+        yield from self._wait()
+        at_s = self._now_s()
         reason = yield from acquire_or_say_why(link)
+        if self._planned_s is not None:
+            self._planned_s += self._block_s
+        self._clock.tick(self._now_s())
         if link.lab_time.last is not None and (not reason or link.lab_time.last > at_s):
-            yield from read_together([link], stream="primary")
+            yield from read_together([link, self._clock], stream="primary")
         if reason:
-            yield from explain_gap(link, log, point + 1, at_s, reason)
+            yield from explain_gap(link, self._log, point, at_s, reason, beside=[self._clock])
 
+    def _wait(self) -> MsgGenerator[None]:
+        """Until the next point is due."""
+        wait_s = self._due_s - self._now_s()
+        self._due_s += self._every_s
+        if wait_s > 0.0:
+            yield from bps.sleep(wait_s)
+            if self._planned_s is not None:
+                self._planned_s += wait_s
 
-def _wait_until(left_s: Callable[[], float]) -> MsgGenerator[None]:
-    seconds = left_s()
-    if seconds > 0.0:
-        yield from bps.sleep(seconds)
-
-
-def _lab_time_s(link: Any) -> float:
-    """Now, on the clock of the instrument that acquires."""
-    return ps_to_seconds(link.tagger.clock.now_ps())
-
-
-def _instruments(link: Any, stream: str) -> MsgGenerator[None]:
-    """Every instrument's readings as one event."""
-    parts = [part for part in link.parts if part is not link.tagger]
-    yield from trigger_in_turn(parts)
-    yield from read_together(parts, stream=stream)
+    def _now_s(self) -> float:
+        """On the clock of the instrument that acquires."""
+        if self._planned_s is not None:
+            return self._planned_s
+        return ps_to_seconds(self._link.tagger.clock.now_ps())
 
 
 def _check(link: Any, hours: float, every_s: float, block_s: float, added_loss_db: float) -> int:
@@ -120,7 +141,7 @@ def _draw(run: Run, path: Path) -> None:
 
 REPORT = Report(
     columns=(
-        Column("link_lab_time", "hours", "{:.3f}", 1.0 / S_PER_HOUR),
+        Column("campaign_elapsed", "hours", "{:.3f}", 1.0 / S_PER_HOUR),
         Column("link_detection_rate", "clicks/s", "{:.0f}"),
         Column("link_error_rate", "QBER %", "{:.3f}", 100.0),
         Column("link_visibility", "V %", "{:.2f}", 100.0, "link_visibility_error"),
@@ -128,6 +149,7 @@ REPORT = Report(
     ),
     points={
         "lab_time_s": "link_lab_time",
+        "elapsed_s": "campaign_elapsed",
         "duration_s": "link_duration",
         "skr_bps": "link_key_rate",
         "skr_error_bps": "link_key_rate_error",

@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plans import qiu_published
+from plans.campaign import RESUMED, elapsed_s
 from plans.figures import DOTS_PER_INCH, MEASURED, PUBLISHED, QBER_X, QBER_Z, WIESEMANN, origin
 from plans.gaps import STREAM as GAPS
 from qdci_lab.analysis.allan import allan_deviation
+from qdci_lab.record.parts import ELAPSED
 from qdci_lab.record.replay import Run
 
 SIZE_IN = (11.0, 9.5)
@@ -46,8 +48,8 @@ def draw_stability(run: Run, path: Path) -> None:
     """Draw and save; gaps are marked, and counted in the title."""
     table = run.table("primary")
     columns = {key: np.asarray(values) for key, values in table.items() if np.ndim(values) == 1}
-    days = columns["link_lab_time"] / S_PER_DAY
-    gaps_days = _gaps_days(run)
+    days = elapsed_s(columns, "link_lab_time") / S_PER_DAY
+    gaps_days, pauses_days = _gaps_days(run)
     figure = Figure(figsize=SIZE_IN, dpi=DOTS_PER_INCH)
     figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 0.955))
     FigureCanvasAgg(figure)
@@ -58,29 +60,40 @@ def draw_stability(run: Run, path: Path) -> None:
         _draw_series(axes, days, columns[series.key] * series.factor, series, published)
         for gap in gaps_days:
             axes.axvline(gap, color=GAP, lw=1.5, alpha=0.6, zorder=0)
+        for pause in pauses_days:
+            axes.axvline(pause, color=PUBLISHED, lw=1.2, ls="-.", zorder=0)
     for axes in grid.ravel()[len(shown) : 4]:
         axes.set_axis_off()
     every_s = float(run.start["measured_every_s"])
     _draw_allan(grid[2, 0], columns, shown[:1], every_s)
     _draw_allan(grid[2, 1], columns, shown[1:], every_s)
     figure.text(0.5, 0.978, f"Stability of the link ({run.start['figure']})", ha="center", fontsize=12)
-    figure.text(0.5, 0.955, _subtitle(run, len(gaps_days)), ha="center", fontsize=9, color=PUBLISHED)
+    figure.text(
+        0.5, 0.955, _subtitle(run, len(gaps_days), len(pauses_days)), ha="center", fontsize=9, color=PUBLISHED
+    )
     figure.savefig(path, metadata={"Software": None, "Creation Time": None})
 
 
-def _subtitle(run: Run, gaps: int) -> str:
+def _subtitle(run: Run, gaps: int, pauses: int) -> str:
     start = run.start
     told = "no gaps" if gaps == 0 else f"{gaps} points without a lock (marked; each is explained in the file)"
+    if pauses:
+        told += f" · interrupted {pauses} times (dash-dotted)"
     return (
         f"{origin(start)} · {start['key_rate_means']} · {start['measured_for_s']:g} s measured every "
         f"{start['measured_every_s']:g} s · {told}"
     )
 
 
-def _gaps_days(run: Run) -> list[float]:
-    if GAPS not in run.streams:
-        return []
-    return [float(event["data"]["gap_lab_time"]) / S_PER_DAY for event in run.events(GAPS)]
+def _gaps_days(run: Run) -> tuple[list[float], list[float]]:
+    """When points had no lock, and when the run was interrupted and resumed."""
+    gaps: list[float] = []
+    pauses: list[float] = []
+    for event in run.events(GAPS):
+        data = event["data"]
+        at_days = float(data.get(ELAPSED, data["gap_lab_time"])) / S_PER_DAY
+        (pauses if str(data["gap_reason"]).startswith(RESUMED) else gaps).append(at_days)
+    return gaps, pauses
 
 
 def _draw_series(
@@ -101,7 +114,7 @@ def _draw_series(
             ls="--",
             label=f"Qiu et al. {level:.{digits}f} ± {spread:.{digits}f}",
         )
-    axes.set_xlabel("lab time (days)")
+    axes.set_xlabel("lab time spent measuring (days)")
     axes.set_ylabel(series.label)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="lower left")

@@ -204,13 +204,15 @@ def _check_resumable(run: Run, done: int) -> None:
     """RecordError unless the run is a sweep with points left to measure."""
     start = run.start
     if "plan_args" not in start or not done:
+        anew = report_of(start["plan_name"]).anew if "plan_args" in start else ""
         raise RecordError(
             f"{run.path} holds no complete point of a sweep: there is nothing to go on from, run the plan anew"
+            f"{anew and f' ({anew})'}"
         )
-    planned = len(start[RESUMES]["points"]) if RESUMES in start else 0
-    planned += int(start.get("num_points", 0))
-    if done == planned:
-        raise RecordError(f"{run.path}: all {planned} points are recorded")
+    before = len(start[RESUMES]["points"]) if RESUMES in start else 0
+    ran_to_its_end = run.stop is not None and run.stop.get("exit_status") == "success"
+    if ran_to_its_end or done == before + int(start.get("num_points", -1)):
+        raise RecordError(f"{run.path}: all {done} points are recorded")
 
 
 def _address_file(start: Mapping[str, Any]) -> str:

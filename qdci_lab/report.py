@@ -23,6 +23,8 @@ class Report:
     points: Mapping[str, str]
     draw: Callable[[Run, Path], None]
     conclude: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+    anew: str = ""
+    """What running it again means, for a plan whose next step depends on the last: it cannot be resumed."""
 
     def plain_points(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         """The points as numbers by name, without those that this testbed does not measure."""

@@ -5,7 +5,7 @@ stream of its own says which points are complete. `resumed` wraps the same plan:
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,6 +17,13 @@ from qdci_lab.errors import RecordError
 from qdci_lab.record.parts import LABEL, NUMBER, RESUMES, SWEEP
 
 Point = TypeVar("Point")
+
+
+@dataclass
+class EarlierQuestion:
+    """Asked by a plan that goes by the clock; whoever resumes the sweep answers with what is told of earlier parts."""
+
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,24 +76,34 @@ def sweep(
     measure: Callable[[Point], MsgGenerator[Any]],
     *,
     label: Callable[[Point], str] = str,
-    stream: str = "primary",
+    stream: str | Sequence[str] = "primary",
+    beside: Sequence[Any] = (),
 ) -> MsgGenerator[None]:
     """Measure each point after a checkpoint; `label` names a point so that a resumed sweep can be told from another.
 
-    Every event of `stream` gets the point's number (`sweep_point`), and after each point an event of the stream
-    `sweep` says that it is complete. To be used once in a run.
+    Every event of `stream`, or of several, gets the point's number (`sweep_point`), and after each point an event of
+    the stream `sweep` says that it is complete, with what the devices `beside` say. To be used once in a run.
     """
+    numbered = (stream,) if isinstance(stream, str) else tuple(stream)
     for number, point in enumerate(points, start=1):
         question = PointQuestion(number, label(point))
         yield Msg("null", None, question)
         if question.recorded:
             continue
         yield from bps.checkpoint()
-        yield from _numbered(measure(point), PointMark("sweep_row", number), stream)
+        yield from _numbered(measure(point), PointMark("sweep_row", number), numbered)
         yield from bps.create(SWEEP)
-        yield from bps.read(PointMark("sweep_done", number, question.label))
+        for device in (PointMark("sweep_done", number, question.label), *beside):
+            yield from bps.read(device)
         yield from bps.save()
     yield from bps.checkpoint()  # a pause while the run is closed must not go back into it
+
+
+def earlier_parts() -> MsgGenerator[Mapping[str, Any]]:
+    """What the parts of a sweep before this one came to, as `record.parts.link_to` tells it; empty for the first."""
+    question = EarlierQuestion()
+    yield Msg("null", None, question)
+    return question.answer
 
 
 def resumed(
@@ -102,6 +119,8 @@ def resumed(
             return _continuing(message, metadata, len(recorded))
         if message.command == "null" and message.args and isinstance(message.args[0], PointQuestion):
             _answer(message.args[0], recorded)
+        elif message.command == "null" and message.args and isinstance(message.args[0], EarlierQuestion):
+            message.args[0].answer = metadata
         return message
 
     return (yield from bpp.msg_mutator(plan, answered))
@@ -125,15 +144,15 @@ def _continuing(message: Msg, metadata: Mapping[str, Any], passed_over: int) -> 
     return message._replace(kwargs=kwargs)
 
 
-def _numbered(plan: MsgGenerator[Any], mark: PointMark, stream: str) -> MsgGenerator[Any]:
-    """The plan, with the mark read into each event of a stream."""
+def _numbered(plan: MsgGenerator[Any], mark: PointMark, streams: Collection[str]) -> MsgGenerator[Any]:
+    """The plan, with the mark read into each event of some streams."""
     current = None
 
     def read_before_save(message: Msg) -> tuple[MsgGenerator[Any] | None, None]:
         nonlocal current
         if message.command == "create":
             current = message.kwargs.get("name")
-        if message.command != "save" or current != stream:
+        if message.command != "save" or current not in streams:
             return None, None
         current = None
         return _reading(mark, message), None

@@ -1,7 +1,9 @@
 """A sweep that was measured in several parts: which points each part holds, and all parts as one run.
 
 The start document of a part that goes on where another ended says so under `resumes`: {"uid", "file" (its name),
-"points": [[number, label], ...] that are measured already, in whatever part}.
+"points": [[number, label], ...] that are measured already, in whatever part, "ended_s": when the last of them was
+complete (Unix time), "source": of that part, and "elapsed_s": how long the parts before took on the lab's clock, where
+the plan says so}.
 """
 
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ NUMBER, LABEL = "sweep_point", "sweep_label"
 SWEEP = "sweep"
 """The stream with an event for each complete point."""
 RESUMES = "resumes"
+ELAPSED = "campaign_elapsed"
+"""How long a sweep has taken on the lab's clock, over all its parts and without the pauses between them; in s."""
 
 
 def complete_points(run: Run) -> dict[int, str]:
@@ -35,7 +39,17 @@ def points_of(run: Run) -> dict[int, str]:
 def link_to(run: Run) -> dict[str, Any]:
     """What the start document of the next part says under `resumes`."""
     points = [[number, label] for number, label in sorted(complete_points(run).items())]
-    return {"uid": run.start["uid"], "file": run.path.name, "points": points}
+    return {"uid": run.start["uid"], "file": run.path.name, "points": points, **_passed(run)}
+
+
+def _passed(run: Run) -> dict[str, Any]:
+    """When a part's last complete point was over, and how long all parts took on the lab's clock."""
+    done = list(run.events(SWEEP)) if SWEEP in run.streams else []
+    if not done:
+        before = run.start.get(RESUMES, {})
+        return {key: before[key] for key in ("ended_s", "source", "elapsed_s") if key in before}
+    elapsed = {"elapsed_s": done[-1]["data"][ELAPSED]} if ELAPSED in done[-1]["data"] else {}
+    return {"ended_s": done[-1]["time"], "source": str(run.start.get("source", "bench")), **elapsed}
 
 
 def parts_of(run: Run) -> list[Run]:
@@ -71,7 +85,7 @@ class JoinedRun(Run):
         """Every event of the stream in each part that has it."""
         for part, complete in self._parts_with(stream):
             for event in part.events(stream):
-                if complete is None or event["data"].get(NUMBER, 0) in complete:
+                if complete is None or event["data"].get(NUMBER) in (None, *complete):
                     yield event
 
     def table(self, stream: str = "primary") -> dict[str, np.ndarray]:
