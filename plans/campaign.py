@@ -35,19 +35,23 @@ class CampaignClock(Findings):
 
     def __init__(self) -> None:
         super().__init__(ELAPSED.partition("_")[0])
-        self._began_s = 0.0
+        self._began_s = self._broken_off_s = 0.0
         self._earlier: Mapping[str, Any] = {}
 
-    def begin(self, lab_time_s: float) -> MsgGenerator[str]:
-        """Start the clock of this part; returns what to note about the pause before it, nothing in the first part."""
+    def begin(self, lab_time_s: float, *, broken_off_s: float = 0.0) -> MsgGenerator[str]:
+        """Start the clock of this part; returns what to note about the pause before it, nothing in the first part.
+
+        `broken_off_s` counts for what was under way when the part before ended, if there was one.
+        """
         self._earlier = yield from earlier_parts()
         self._began_s = lab_time_s
+        self._broken_off_s = broken_off_s if self._earlier else 0.0
         self.tick(lab_time_s)
         return self._note() if self._earlier else ""
 
     def tick(self, lab_time_s: float) -> float:
         """The time spent measuring until now, in s; read from now on."""
-        elapsed_s = float(self._earlier.get("elapsed_s", 0.0)) + lab_time_s - self._began_s
+        elapsed_s = self._before_s + lab_time_s - self._began_s
         self.keep({ELAPSED.partition("_")[2]: (elapsed_s, "s")})
         return elapsed_s
 
@@ -56,14 +60,17 @@ class CampaignClock(Findings):
         """How many points the parts before have measured."""
         return len(self._earlier.get("points", ()))
 
+    @property
+    def _before_s(self) -> float:
+        return float(self._earlier.get("elapsed_s", 0.0)) + self._broken_off_s
+
     def _note(self) -> str:
         earlier = self._earlier
         pause = "for how long on the lab's clock is not known, which began anew with the simulated bench"
         if earlier.get("source") == "bench":
             pause = f"for {format_duration(time.time() - float(earlier['ended_s']))}"
         after = f"after point {self.earlier_points} ({earlier.get('file')})"
-        elapsed_s = float(earlier.get("elapsed_s", 0.0))
         return (
             f"{RESUMED} {after}: interrupted {pause}; "
-            f"{format_duration(elapsed_s)} of measuring before, this part began at {self._began_s:.0f} s of its clock"
+            f"{format_duration(self._before_s)} of measuring before, this part began at {self._began_s:.0f} s of its clock"
         )

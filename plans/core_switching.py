@@ -109,6 +109,8 @@ class _Campaign:
     summary: StepSummary = field(default_factory=lambda: StepSummary(name="step"))
     clock: CampaignClock = field(default_factory=CampaignClock)
     began_s: float = 0.0
+    paused: str = ""
+    """What to note of a pause before this part."""
     is_over: bool = False
     swapped: tuple[int, int] | None = None
     """Round and core of the last swap."""
@@ -149,11 +151,8 @@ class _Campaign:
         if self.keep_tags:
             yield from bps.declare_stream(link.tagger.tags, name="tags", collect=True)
         self.began_s = yield from self._lab_time()
-        paused = yield from self.clock.begin(self.began_s)
+        self.paused = yield from self.clock.begin(self.began_s)
         yield from self._look_at_the_clock()
-        if paused:
-            self.summary.note(paused, self.link.find_core(), self.began_s, self.began_s)
-            yield from read_together([*self.summary.interruption, self.clock], stream="interruptions")
         streams = ("primary", "blocks", "interruptions")
         yield from sweep(self._steps(), self._step, stream=streams, beside=[self.clock])
 
@@ -168,6 +167,10 @@ class _Campaign:
     def _step(self, step: _Step) -> MsgGenerator[None]:
         """All blocks at one current, each an event; then their summary."""
         link, summary, core, current_ma = self.link, self.summary, step.core, step.current_ma
+        if self.paused:  # an event of the first point, as all of its stream have a number
+            summary.note(self.paused, core, self.began_s, self.began_s)
+            self.paused = ""
+            yield from read_together([*summary.interruption, self.clock], stream="interruptions")
         if self.swapped != (step.lap, core):
             yield from self._swap(core)
             self.swapped = (step.lap, core)

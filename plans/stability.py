@@ -80,6 +80,8 @@ class _Watch:
         self._log = GapLog()
         self._clock = CampaignClock()
         self._due_s = 0.0
+        self._paused = ""
+        """What to note of a pause before this part."""
         self._planned_s: float | None = None
         """Lab time that a rehearsal has come to; None when it is no rehearsal."""
 
@@ -88,21 +90,22 @@ class _Watch:
         if (yield from bps.rd(self._link.detections, default_value=None)) is None:
             self._planned_s = 0.0
         self._due_s = self._now_s()
-        paused = yield from self._clock.begin(self._due_s)
-        if paused:
-            point = self._clock.earlier_points + 1
-            yield from explain_gap(self._link, self._log, point, self._due_s, paused, beside=[self._clock])
+        self._paused = yield from self._clock.begin(self._due_s, broken_off_s=self._every_s - self._block_s)
         yield from sweep(range(1, points + 1), self._point, stream=("primary", GAPS), beside=[self._clock])
 
     def _point(self, point: int) -> MsgGenerator[None]:
         link = self._link
         yield from self._wait()
         at_s = self._now_s()
+        if self._paused:  # an event of the first point, as all of its stream have a number
+            yield from explain_gap(link, self._log, point, at_s, self._paused, beside=[self._clock])
+            self._paused = ""
         reason = yield from acquire_or_say_why(link)
         if self._planned_s is not None:
             self._planned_s += self._block_s
         self._clock.tick(self._now_s())
-        if link.lab_time.last is not None and (not reason or link.lab_time.last > at_s):
+        measured = link.lab_time.last is not None and (not reason or link.lab_time.last > at_s)
+        if measured or self._planned_s is not None:
             yield from read_together([link, self._clock], stream="primary")
         if reason:
             yield from explain_gap(link, self._log, point, at_s, reason, beside=[self._clock])

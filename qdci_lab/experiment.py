@@ -235,7 +235,7 @@ def _measure(session: Session, plan: Callable[[], Any], report: Report, console:
         engine.subscribe(bar)
         engine.waiting_hook = bar.waiting
         with _failures_in_order(recorder, console):
-            _run(engine, plan())
+            run_stoppable(engine, plan())
             recorder.wait()
     if recorder.path is None:
         raise RecordError("the plan made no run")
@@ -251,21 +251,26 @@ def _recordings(session: Session) -> Iterator[str]:
             yield f"{role}  not recorded: no bytes pass, it is called as a C library"
 
 
-def _run(engine: RunEngine, plan: Any) -> None:
+def run_stoppable(engine: RunEngine, plan: Any) -> None:
     """Run a plan; Ctrl-C stops it at once, with the bench made safe and the file written."""
     engine.context_managers = []
     interrupted = threading.Event()
     with _on_ctrl_c(lambda: _interrupt(engine, interrupted)):
         try:
-            engine(plan)
-        except RunEngineInterrupted:
-            engine.abort("stopped by the user")
+            _until_paused(engine, plan)
         except LabError as error:
             if interrupted.is_set():
                 raise Interrupted(f"stopped by the user; what was under way ended with: {error}") from error
             raise
     if interrupted.is_set():
         raise Interrupted("stopped by the user; the bench was left in its safe state")
+
+
+def _until_paused(engine: RunEngine, plan: Any) -> None:
+    try:
+        engine(plan)
+    except RunEngineInterrupted:
+        engine.abort("stopped by the user")  # an acquisition that is ended by this may still fail
 
 
 def _interrupt(engine: RunEngine, interrupted: threading.Event) -> None:
