@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from sim_devices.twin.light import PulseTrain
+from sim_devices.twin.light import STRAY_LIGHT, NoiseShares, PulseTrain
 from sim_devices.twin.streams import KeyedStream
 
 
@@ -59,6 +59,8 @@ class ClickProcess:
     """Standard deviation of the output's delay for a photon of a pulse (detector and pulse together)."""
     latency_ps: float
     """Mean delay from avalanche to output."""
+    noise_shares: NoiseShares = STRAY_LIGHT
+    """Where the continuous light comes from."""
 
     @property
     def photoelectron_hz(self) -> float:

@@ -72,6 +72,36 @@ class Line:
     tone: Tone | None = None
 
 
+@dataclass(frozen=True)
+class NoiseShares:
+    """Where noise comes from, as shares of its power; what is left is stray light and spontaneous emission.
+
+    Loss leaves shares as they are, so that only what adds noise has to know of them.
+    """
+
+    raman: float = 0.0
+    """Scattered from carriers, in the same core or by way of another."""
+    crosstalk: float = 0.0
+    """Light of other cores in the quantum channel's band, and carriers that a filter lets through."""
+
+
+STRAY_LIGHT = NoiseShares()
+RAMAN_LIGHT = NoiseShares(raman=1.0)
+CROSSTALK_LIGHT = NoiseShares(crosstalk=1.0)
+
+
+def mixed_shares(parts: Iterable[tuple[float, NoiseShares]]) -> NoiseShares:
+    """The shares of a sum of noises, each given with its power (in any unit)."""
+    parts = tuple(parts)
+    total = sum(power for power, _ in parts)
+    if total <= 0.0:
+        return STRAY_LIGHT
+    return NoiseShares(
+        sum(power * shares.raman for power, shares in parts) / total,
+        sum(power * shares.crosstalk for power, shares in parts) / total,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Light:
     """Everything that travels one way in one fibre at one port."""
@@ -82,6 +112,8 @@ class Light:
     """Unpolarised spectral density round the quantum channel."""
     noise_band_nm: float = 0.0
     """Width over which that density extends."""
+    noise_shares: NoiseShares = STRAY_LIGHT
+    """Where it comes from."""
 
     @property
     def line_power_w(self) -> float:
@@ -97,6 +129,26 @@ class Light:
     def noise_power_w(self) -> float:
         """Power of the noise floor over its band."""
         return self.noise_w_per_nm * self.noise_band_nm
+
+    @property
+    def continuous_photons_hz(self) -> float:
+        """Photons per second of all that is no pulse: carriers and the noise floor."""
+        return self._line_photons_hz + self._noise_photons_hz
+
+    @property
+    def continuous_shares(self) -> NoiseShares:
+        """Where these come from; a carrier counts as crosstalk wherever it was launched."""
+        return mixed_shares(
+            ((self._line_photons_hz, CROSSTALK_LIGHT), (self._noise_photons_hz, self.noise_shares))
+        )
+
+    @property
+    def _line_photons_hz(self) -> float:
+        return sum(line.power_w / photon_energy_j(line.wavelength_m) for line in self.lines)
+
+    @property
+    def _noise_photons_hz(self) -> float:
+        return self.noise_power_w / photon_energy_j(NOISE_WAVELENGTH_M)
 
     @property
     def power_w(self) -> float:

@@ -13,8 +13,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-SIGNAL, NOISE, DARK_COUNT, AFTERPULSE = 0, 1, 2, 3
-"""Origins of a click: a pulse's photon, continuous light, nothing, an earlier click."""
+SIGNAL, RAMAN, DARK_COUNT, AFTERPULSE, CROSSTALK, STRAY = 0, 1, 2, 3, 4, 5
+"""Origins of a click: a photon of a pulse, of Raman scattering, nothing, an earlier click, a photon of other cores or
+of a carrier, of stray light or spontaneous emission.
+"""
+CONTINUOUS = (RAMAN, CROSSTALK, STRAY)
+"""Origins that are continuous light."""
 
 FAR_PS = 2**62
 GUESSES_PER_SLOT = 4
@@ -35,8 +39,12 @@ class HazardTable(NamedTuple):
     """Shape (GUESSES_PER_SLOT x slots + 1,): a slot not beyond the one sought, by the share of the frame's hazard."""
     steady: float
     """Part of every slot's hazard that is spread evenly over it; the rest comes at once, in the middle."""
-    dark_share: float
+    dark_below: float
     """Part of the steady hazard that is dark."""
+    raman_below: float
+    """The same, and what is Raman scattering."""
+    crosstalk_below: float
+    """The same, and what is crosstalk; the rest is stray light."""
     slot_ps: float
     inverse: float
     """Of the frame's hazard; 0 if there is none."""
@@ -184,8 +192,7 @@ def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origin
             sigmas = generator.standard_normal()
             delay_ps += law.jitter_ps * min(MAXIMUM_SIGMAS, max(-MAXIMUM_SIGMAS, sigmas))
         else:
-            lot = share * 256.0
-            origins[count] = DARK_COUNT if lot - np.floor(lot) < table.dark_share else NOISE
+            origins[count] = _steady_origin(table, share * 256.0)
         times_ps[count] = time_ps + np.int64(np.floor(delay_ps + 0.5))
         count += 1
         if not by_afterpulse:
@@ -197,6 +204,17 @@ def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origin
             _remember_afterpulse(law, state, generator, marks[DEAD_UNTIL])
         marks[CLICKS_LEFT] -= 1
     return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _steady_origin(table, lot):
+    """Where a click that no pulse made comes from: the fraction of `lot` is as good as a random number."""
+    fraction = lot - np.floor(lot)
+    if fraction < table.dark_below:
+        return DARK_COUNT
+    if fraction < table.raman_below:
+        return RAMAN
+    return CROSSTALK if fraction < table.crosstalk_below else STRAY
 
 
 @numba.njit(cache=True, nogil=True)

@@ -80,9 +80,11 @@ def _hazard_table(process: ClickProcess) -> sampling.HazardTable:
     steady = steady_hz * slot_ps / PS_PER_S
     hazards = process.pulse_hazards if train is not None else np.zeros(1)
     cumulative, guess = sampling.cumulate(slots, hazards, steady)
-    dark_share = process.dark_hz / steady_hz if steady_hz > 0.0 else 0.0
+    dark = process.dark_hz / steady_hz if steady_hz > 0.0 else 0.0
+    raman = dark + (1.0 - dark) * process.noise_shares.raman
+    crosstalk = raman + (1.0 - dark) * process.noise_shares.crosstalk
     inverse = 1.0 / cumulative[-1] if cumulative[-1] > 0.0 else 0.0
-    return sampling.HazardTable(cumulative, guess, steady, dark_share, slot_ps, inverse)
+    return sampling.HazardTable(cumulative, guess, steady, dark, raman, crosstalk, slot_ps, inverse)
 
 
 def _law(process: ClickProcess) -> sampling.ClickLaw:
@@ -237,7 +239,7 @@ class TagReader:
     def read_with_origin(
         self, until_ps: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
-        """As `read`, and the origin of each click: `sampling.SIGNAL`, `NOISE`, `DARK_COUNT` or `AFTERPULSE`."""
+        """As `read`, and the origin of each click: `sampling.SIGNAL`, `DARK_COUNT`, ..."""
         times_ps, codes = self._read(until_ps)
         origins = np.right_shift(codes, ORIGIN_SHIFT, dtype=np.uint8)
         return times_ps, np.bitwise_and(codes, CHANNEL_MASK, dtype=np.uint8), origins

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRUTH = np.dtype([("time_ps", "<i8"), ("channel", "u1"), ("origin", "u1")])
-"""Time as it was handed out, input 1 to 4, and origin as in `sim_devices.twin.sampling`: 0 a photon of a pulse, 1 of
-continuous light (Raman scattering, crosstalk, stray light), 2 nothing (a dark count), 3 an earlier click (afterpulse).
+"""Time as it was handed out, input 1 to 4, and origin as in `sim_devices.twin.sampling`: 0 a photon of a pulse
+(signal), 1 of Raman scattering, 2 nothing (a dark count), 3 an earlier click (afterpulse), 4 a photon of other
+cores or of a carrier that came through the filter (crosstalk), 5 of stray light or spontaneous emission.
 """
 
 

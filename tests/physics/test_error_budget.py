@@ -6,7 +6,7 @@ from scipy import stats
 
 from qdci_lab.analysis.detector_corrections import estimate_afterpulsing
 from qdci_lab.analysis.error_budget import Background, Detections, estimate_error_budget
-from sim_devices.twin.sampling import AFTERPULSE, DARK_COUNT, NOISE, SIGNAL
+from sim_devices.twin.sampling import AFTERPULSE, CONTINUOUS, DARK_COUNT, SIGNAL
 from tests.physics.ji_bench import JiBench
 
 FALSE_ALARM = 1e-3
@@ -56,7 +56,7 @@ def test_every_cause_is_found_where_the_twin_has_put_it(bench: JiBench):
     truth = {
         cause: np.isin(origins[wrong], origin).sum() / sifted.sum()
         for cause, origin in (
-            ("dark counts", DARK_COUNT), ("raman", NOISE), ("afterpulses", AFTERPULSE), ("misalignment", SIGNAL),
+            ("dark counts", DARK_COUNT), ("raman", CONTINUOUS), ("afterpulses", AFTERPULSE), ("misalignment", SIGNAL),
         )
     }  # fmt: skip
     for cause, part in budget.parts.items():

@@ -16,12 +16,13 @@ def test_every_tag_that_was_read_has_its_origin(tmp_path):
     truth = np.fromfile(tmp_path / "tagger.truth", dtype=TRUTH)
     assert np.array_equal(truth["time_ps"], times_ps)
     assert np.array_equal(truth["channel"], channels)
-    found = np.bincount(truth["origin"], minlength=4)
+    found = np.bincount(truth["origin"], minlength=6)
     # noise and darks of the closed form within five standard deviations (false alarm 6e-7 each)
     form = closed_form()
     efficiency = sum(form.parts["detectors"]["efficiency"])
     noise, darks = 10.0 * efficiency * form.noise_hz(6, 45.0) / 4, 10.0 * 62.0
-    assert abs(found[sampling.NOISE] - noise) < 5.0 * noise**0.5 + 0.005 * noise
+    assert abs(found[sampling.CROSSTALK] - noise) < 5.0 * noise**0.5 + 0.005 * noise
+    assert found[sampling.RAMAN] == found[sampling.STRAY] == 0
     assert abs(found[sampling.DARK_COUNT] - darks) < 5.0 * darks**0.5
     assert found[sampling.AFTERPULSE] == 0
     assert found[sampling.SIGNAL] > 50_000
@@ -38,7 +39,7 @@ def test_the_gate_keeps_pulses_and_a_twentieth_of_the_rest(tmp_path):
     _, distances_ps = bench.slots_of(times_ps, channels)
     kept = np.abs(distances_ps) < 500.0
     assert kept[origins == sampling.SIGNAL].mean() > 0.9999
-    noise = kept[origins == sampling.NOISE]
+    noise = kept[origins == sampling.CROSSTALK]
     assert abs(noise.mean() - 0.05) < 5.0 * (0.05 * 0.95 / len(noise)) ** 0.5
 
 

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Interval
 
 from qdci_lab.units import SPEED_OF_LIGHT_M_PER_S, db_to_ratio, dbm_to_watt, photon_energy_j
 from sim_devices.twin.component import OPTICAL, Component, Ports, Signal, optical, power_at
-from sim_devices.twin.light import DARK, NOISE_WAVELENGTH_M, Light
+from sim_devices.twin.light import DARK, NOISE_WAVELENGTH_M, STRAY_LIGHT, Light, mixed_shares
 from sim_devices.twin.timeline import Settings
 
 HERTZ_PER_NM = SPEED_OF_LIGHT_M_PER_S / NOISE_WAVELENGTH_M**2 * 1e-9
@@ -71,9 +71,12 @@ class Amplifier(Component[AmplifierParameters]):
         if gain <= 1.0:
             return light.scaled(gain)
         grown = light.scaled(gain)
-        band_nm = max(light.noise_band_nm, self.parameters.ase_band_nm)
+        added_w = emission_w * (gain - 1.0)
         return replace(
-            grown, noise_w_per_nm=grown.noise_w_per_nm + emission_w * (gain - 1.0), noise_band_nm=band_nm
+            grown,
+            noise_w_per_nm=grown.noise_w_per_nm + added_w,
+            noise_band_nm=max(light.noise_band_nm, self.parameters.ase_band_nm),
+            noise_shares=mixed_shares(((grown.noise_w_per_nm, grown.noise_shares), (added_w, STRAY_LIGHT))),
         )
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Interval
 
 from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio, photon_energy_j
 from sim_devices.twin.component import OPTICAL, Component, Signal, optical
-from sim_devices.twin.light import NOISE_WAVELENGTH_M
+from sim_devices.twin.light import NOISE_WAVELENGTH_M, STRAY_LIGHT, mixed_shares
 from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
@@ -89,4 +89,6 @@ class DeployedFibre(Component[DeployedFibreParameters]):
         if stray_w == 0.0:
             return {"out": light}
         band_nm = max(light.noise_band_nm, own.stray_band_nm)
-        return {"out": replace(light, noise_w_per_nm=light.noise_w_per_nm + stray_w, noise_band_nm=band_nm)}
+        lit = replace(light, noise_w_per_nm=light.noise_w_per_nm + stray_w, noise_band_nm=band_nm)
+        shares = mixed_shares(((light.noise_w_per_nm, light.noise_shares), (stray_w, STRAY_LIGHT)))
+        return {"out": replace(lit, noise_shares=shares)}

@@ -7,11 +7,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Interval, Len
 
-from qdci_lab.units import photon_energy_j
 from sim_devices.twin.clock_signal import FLICKER_LONGEST_S, FLICKER_SHORTEST_S, LAB_TIME, TimeBase
 from sim_devices.twin.component import CLICKS, CLOCK, OPTICAL, Component, Needs, Ports, Signal, optical
 from sim_devices.twin.electrical import ClickProcess
-from sim_devices.twin.light import NOISE_WAVELENGTH_M, Light
+from sim_devices.twin.light import Light
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 from sim_devices.twin.wander import Wander
@@ -78,17 +77,13 @@ class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
         own = self.parameters
         overvoltage = self._overvoltage(settings)
         efficiency = min(1.0, own.efficiency * overvoltage)
-        noise_hz = efficiency * (
-            sum(line.power_w / photon_energy_j(line.wavelength_m) for line in light.lines)
-            + light.noise_power_w / photon_energy_j(NOISE_WAVELENGTH_M)
-        )
         warming = (settings.number("temperature_c") - own.nominal_temperature_c) / own.dark_doubling_c
         train = light.train
         return ClickProcess(
             stream=self.stream.child(port),
             train=train,
             pulse_hazards=efficiency * train.mean_photons if train is not None else np.zeros(1),
-            noise_hz=noise_hz,
+            noise_hz=efficiency * light.continuous_photons_hz,
             dark_hz=own.dark_rate_hz * overvoltage * 2.0**warming,
             dead_ps=round(own.dead_time_ns * 1e3),
             afterpulse_probability=own.afterpulse_probability,
@@ -97,6 +92,7 @@ class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
             if train is not None
             else own.jitter_ps,
             latency_ps=own.latency_ns * 1e3,
+            noise_shares=light.continuous_shares,
         )
 
     def _overvoltage(self, settings: Settings) -> float:

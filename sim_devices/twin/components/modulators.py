@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qdci_lab.units import db_to_ratio
 from sim_devices.twin.component import OPTICAL, VOLTAGE, Component, Signal, optical, voltage
 from sim_devices.twin.electrical import Waveform
-from sim_devices.twin.light import Light, PulseTrain
+from sim_devices.twin.light import PulseTrain
 from sim_devices.twin.timeline import Settings
 
 
@@ -92,7 +92,7 @@ class PolarizationModulator(Component[PolarizationModulatorParameters]):
             turned = np.stack((train.amplitudes[:, 0], train.amplitudes[:, 1] * phases), axis=1)
             train = replace(train, amplitudes=turned)
         lines = tuple(replace(line, jones=None) for line in light.lines)
-        out = Light(train, lines, light.noise_w_per_nm, light.noise_band_nm)
+        out = replace(light, train=train, lines=lines)
         return {"out": out.scaled(db_to_ratio(-self.parameters.insertion_loss_db))}
 
 

@@ -5,7 +5,7 @@ Left out: dispersion, crosstalk of quantum pulses into other cores, Raman noise 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Needs, Signal, optical
 from sim_devices.twin.coupled_power import ScatteringMatrices, hexagonal_coupling, integrate, ring_coupling
-from sim_devices.twin.light import DARK, Light, Line, gathered_lines
+from sim_devices.twin.light import (
+    CROSSTALK_LIGHT,
+    DARK,
+    RAMAN_LIGHT,
+    Light,
+    Line,
+    NoiseShares,
+    gathered_lines,
+    mixed_shares,
+)
 from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
@@ -145,9 +154,18 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         ]
         through = self._through(entering[path.core], path, step)
         lines = through.lines + self._stray_lines(path.core, entering, opposing)
-        noise_w_per_nm = through.noise_w_per_nm + self._raman_w_per_nm(path.core, entering, opposing)
+        raman = self._raman_w_per_nm(path.core, entering, opposing)
+        strays, stray_shares = self._stray_floor(path.core, entering, opposing)
+        noise_w_per_nm = through.noise_w_per_nm + (raman + strays)
         band_nm = max(through.noise_band_nm, self.parameters.raman_band_nm) if noise_w_per_nm > 0.0 else 0.0
-        return Light(through.train, lines, noise_w_per_nm, band_nm).scaled(self._fans[path.core])
+        shares = mixed_shares(
+            (
+                (through.noise_w_per_nm, through.noise_shares),
+                (raman, RAMAN_LIGHT),
+                (strays, stray_shares),
+            )
+        )
+        return Light(through.train, lines, noise_w_per_nm, band_nm, shares).scaled(self._fans[path.core])
 
     def _through(self, light: Light, path: _Path, step: int) -> Light:
         """Light that stays in its core: turned, delayed and attenuated."""
@@ -159,7 +177,7 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         per_km = own.quantum_attenuation_per_km + self._excess_per_km[path.core]
         quantum = turned.scaled(float(np.exp(-per_km * own.length_km)))
         carriers = turned.scaled(float(self._raman.through[path.core, path.core]))
-        return Light(quantum.train, carriers.lines, quantum.noise_w_per_nm, quantum.noise_band_nm)
+        return replace(quantum, lines=carriers.lines)
 
     def _stray_lines(
         self, core: int, entering: Sequence[Light], opposing: Sequence[Light]
@@ -173,15 +191,23 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         return gathered_lines(strays)
 
     def _raman_w_per_nm(self, core: int, entering: Sequence[Light], opposing: Sequence[Light]) -> float:
-        """Raman noise of all carriers in all cores, and other cores' noise floor by crosstalk and backscatter."""
+        """Raman noise of all carriers in all cores, of either direction."""
         along_w = np.array([light.line_power_w for light in entering])
         against_w = np.array([light.line_power_w for light in opposing])
         raman = float(self._raman.along[core] @ along_w + self._raman.against[core] @ against_w)
+        return self.parameters.in_band_noise_factor * raman
+
+    def _stray_floor(
+        self, core: int, entering: Sequence[Light], opposing: Sequence[Light]
+    ) -> tuple[float, NoiseShares]:
+        """Noise floors of other cores by crosstalk and backscatter, and what the core's own one scatters back."""
         floors = np.array([light.noise_w_per_nm for light in entering])
         floors[core] = 0.0
         opposing_floors = np.array([light.noise_w_per_nm for light in opposing])
-        strays = float(self._raman.through[core] @ floors + self._rayleigh.against[core] @ opposing_floors)
-        return self.parameters.in_band_noise_factor * raman + strays
+        total = float(self._raman.through[core] @ floors + self._rayleigh.against[core] @ opposing_floors)
+        own = float(self._rayleigh.against[core, core] * opposing_floors[core])
+        parts = ((max(0.0, total - own), CROSSTALK_LIGHT), (own, opposing[core].noise_shares))
+        return total, mixed_shares(parts)
 
 
 def _path(output: str) -> _Path:

@@ -125,7 +125,8 @@ class PolarizationDecoder(Component[PolarizationDecoderParameters]):
             amplitudes = np.stack((np.sqrt(photons), np.zeros_like(photons)), axis=1).astype(np.complex128)
             train = replace(train, amplitudes=amplitudes)
         lines = tuple(self._analysed_line(line, right, share) for line in light.lines)
-        return Light(train, lines, light.noise_w_per_nm * share / 2.0, light.noise_band_nm)
+        noise_w_per_nm = light.noise_w_per_nm * share / 2.0
+        return replace(light, train=train, lines=lines, noise_w_per_nm=noise_w_per_nm)
 
     def _analysed_line(self, line: Line, right: NDArray[np.complex128], share: float) -> Line:
         if line.jones is None:

@@ -13,10 +13,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Interval, Len
 
-from qdci_lab.units import PS_PER_S, photon_energy_j
+from qdci_lab.units import PS_PER_S
 from sim_devices.twin.component import CLICKS, OPTICAL, Component, Needs, Ports, Signal, optical
 from sim_devices.twin.electrical import ClickProcess
-from sim_devices.twin.light import NOISE_WAVELENGTH_M, Light
+from sim_devices.twin.light import Light
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 
@@ -117,19 +117,18 @@ class Snspd(Component[SnspdParameters]):
         efficiency = own.efficiency[index] * min(
             1.0, self._plateau(bias_ua) / self._plateau(own.nominal_bias_ua)
         )
-        photons_hz = sum(line.power_w / photon_energy_j(line.wavelength_m) for line in light.lines)
-        photons_hz += light.noise_power_w / photon_energy_j(NOISE_WAVELENGTH_M)
         return ClickProcess(
             stream=self.stream.child(port),
             train=train,
             pulse_hazards=efficiency * train.mean_photons if train is not None else np.zeros(1),
-            noise_hz=efficiency * photons_hz,
+            noise_hz=efficiency * light.continuous_photons_hz,
             dark_hz=own.dark_rate_hz[index] * 10.0 ** ((bias_ua - own.nominal_bias_ua) / own.dark_decade_ua),
             dead_ps=round(own.recovery_ns * 1e3),
             afterpulse_probability=0.0,
             afterpulse_ps=1.0,
             jitter_ps=float(np.hypot(own.jitter_ps, train.duration_ps if train is not None else 0.0)),
             latency_ps=own.latency_ns * 1e3,
+            noise_shares=light.continuous_shares,
         )
 
     def _plateau(self, bias_ua: float) -> float:
