@@ -100,17 +100,20 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
                 raise ValueError(f"{name}: one number for each of {self.cores} cores is expected")
         self._excess_per_km = np.array(parameters.core_excess_db_per_km or (0.0,) * self.cores) / NEPER_DB
         self._fans = np.array([db_to_ratio(-loss_db) for loss_db in parameters.fan_loss_db])
-        self._raman = self._scattering(parameters.raman_efficiency_per_nm_km, to_quantum=True)
-        self._rayleigh = self._scattering(parameters.rayleigh_backscatter_per_km, to_quantum=False)
+        quantum, classical = parameters.quantum_attenuation_per_km, parameters.classical_attenuation_per_km
+        rayleigh = parameters.rayleigh_backscatter_per_km
+        self._raman = self._scattering(parameters.raman_efficiency_per_nm_km, classical, quantum)
+        self._rayleigh = self._scattering(rayleigh, classical, classical)
+        self._floor = self._scattering(rayleigh, quantum, quantum)
 
-    def _scattering(self, efficiency_per_km: float, *, to_quantum: bool) -> ScatteringMatrices:
-        own = self.parameters
-        scattered = own.quantum_attenuation_per_km if to_quantum else own.classical_attenuation_per_km
+    def _scattering(
+        self, efficiency_per_km: float, pump_per_km: float, scattered_per_km: float
+    ) -> ScatteringMatrices:
         return integrate(
             self._coupling(),
-            own.length_km,
-            pump_per_km=own.classical_attenuation_per_km + self._excess_per_km,
-            scattered_per_km=scattered + self._excess_per_km,
+            self.parameters.length_km,
+            pump_per_km=pump_per_km + self._excess_per_km,
+            scattered_per_km=scattered_per_km + self._excess_per_km,
             efficiency_per_km=efficiency_per_km,
         )
 
@@ -204,8 +207,8 @@ class MulticoreFibre(Component[MulticoreFibreParameters]):
         floors = np.array([light.noise_w_per_nm for light in entering])
         floors[core] = 0.0
         opposing_floors = np.array([light.noise_w_per_nm for light in opposing])
-        total = float(self._raman.through[core] @ floors + self._rayleigh.against[core] @ opposing_floors)
-        own = float(self._rayleigh.against[core, core] * opposing_floors[core])
+        total = float(self._floor.through[core] @ floors + self._floor.against[core] @ opposing_floors)
+        own = float(self._floor.against[core, core] * opposing_floors[core])
         parts = ((max(0.0, total - own), CROSSTALK_LIGHT), (own, opposing[core].noise_shares))
         return total, mixed_shares(parts)
 
