@@ -11,7 +11,7 @@ from sim_devices.twin.components.clocks import (
     OscilloscopeInput,
     ReferenceOscillator,
 )
-from sim_devices.twin.components.coherent_one_way import CowDecoder, FibreRoute, PulseCarver
+from sim_devices.twin.components.coherent_one_way import CowDecoder, PulseCarver
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.incoherent import Led, Transceiver
@@ -36,7 +36,6 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "cow_decoder": CowDecoder,
     "cw_laser": CwLaser,
     "deployed_fibre": DeployedFibre,
-    "fibre_route": FibreRoute,
     "frequency_divider": FrequencyDivider,
     "injection_locked_laser": InjectionLockedLaser,
     "intensity_modulator": IntensityModulator,

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
 
-from qdci_lab.units import PS_PER_S, SPEED_OF_LIGHT_M_PER_S, db_to_ratio, photon_energy_j
+from qdci_lab.units import PS_PER_S, db_to_ratio, photon_energy_j
 from sim_devices.twin.component import OPTICAL, Component, Signal, optical, voltage
 from sim_devices.twin.components.modulators import IntensityModulator
 from sim_devices.twin.electrical import Waveform
@@ -144,55 +144,3 @@ def _met_photons(
     apart = np.sum(np.abs(now) ** 2 + np.abs(before) ** 2, axis=1)
     together = np.sum((now * before.conj()).real, axis=1)
     return np.maximum(0.25 * apart + 0.5 * contrast * together, 0.0)
-
-
-@dataclass(frozen=True)
-class FibreRouteParameters:
-    """A fibre between two buildings, with its patches, as a reflectometer sees it."""
-
-    length_km: Annotated[float, Gt(0)]
-    loss_db: Annotated[float, Interval(ge=0, le=200)]
-    """End to end, patches included."""
-    group_index: Annotated[float, Interval(ge=1, le=2)] = 1.468
-    loss_wander_db: Annotated[float, Interval(ge=0, le=3)] = 0.0
-    """Standard deviation of the loss."""
-    wander_shortest_s: Annotated[float, Gt(0)] = 600.0
-    wander_longest_s: Annotated[float, Gt(0)] = 864_000.0
-    wander_step_s: Annotated[float, Ge(1e-3)] = 10.0
-    outages_s: tuple[tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]], ...] = ()
-    """Spans of lab time, from and until, in which a patch is open, rounded to the wander's steps."""
-
-
-class FibreRoute(Component[FibreRouteParameters]):
-    """Loses and delays light. Left out: birefringence, dispersion (a few ps here), backscatter."""
-
-    Parameters = FibreRouteParameters
-    inputs: Mapping[str, str] = {"in": OPTICAL}
-    outputs: Mapping[str, str] = {"out": OPTICAL}
-
-    def __init__(self, parameters: FibreRouteParameters, stream: KeyedStream) -> None:
-        super().__init__(parameters, stream)
-        self._wander = Wander(
-            stream.child("loss"), parameters.loss_wander_db,
-            parameters.wander_shortest_s, parameters.wander_longest_s,
-        )  # fmt: skip
-        changes = parameters.loss_wander_db > 0.0 or bool(parameters.outages_s)
-        self.drift_step_ps = round(parameters.wander_step_s * PS_PER_S) if changes else None
-
-    @property
-    def delay_ps(self) -> float:
-        """Time from end to end."""
-        own = self.parameters
-        return own.length_km * 1e3 * own.group_index / SPEED_OF_LIGHT_M_PER_S * PS_PER_S
-
-    def propagate(
-        self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
-    ) -> Mapping[str, Signal]:
-        """The light at the far end; darkness while a patch is open."""
-        del wanted
-        own = self.parameters
-        time_s = settings.step * own.wander_step_s
-        if any(begin_s <= time_s < end_s for begin_s, end_s in own.outages_s):
-            return {}
-        loss_db = max(0.0, own.loss_db + self._wander.at(time_s))
-        return {"out": optical(inputs, "in").scaled(db_to_ratio(-loss_db)).delayed(self.delay_ps)}

@@ -1,4 +1,8 @@
-"""A fibre in the ground between two towns: loss, delay, a polarization that wanders, stray light of its neighbours."""
+"""A fibre in the ground between two towns, with its patches: one fibre as a reflectometer and a receiver see it.
+
+Loss and its slow wandering, open patches, delay, a polarization that wanders, stray light of its neighbours. Left out:
+dispersion (a few ps in 20 km for pulses of 60 ps), backscatter.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +17,7 @@ from sim_devices.twin.light import NOISE_WAVELENGTH_M, STRAY_LIGHT, mixed_shares
 from sim_devices.twin.polarization import PolarizationDrift, jones_of, random_rotation
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
+from sim_devices.twin.wander import Wander
 
 
 @dataclass(frozen=True)
@@ -20,14 +25,23 @@ class DeployedFibreParameters:
     """One single-mode fibre with all its splices and patch panels."""
 
     length_km: Annotated[float, Gt(0)]
-    loss_db: Annotated[float, Interval(ge=0, le=100)]
-    """From end to end."""
+    loss_db: Annotated[float, Interval(ge=0, le=200)]
+    """From end to end, patches included."""
     group_index: Annotated[float, Interval(ge=1, le=2)] = 1.468
     drift_rad_per_sqrt_s: Annotated[float, Ge(0)] = 0.0
     """Standard deviation of each component of the rotation on the Poincare sphere after one second."""
     drift_rad_per_s: Annotated[float, Gt(0)] = 1e3
     """No step is faster than this."""
     drift_step_s: Annotated[float, Ge(1e-3)] = 0.1
+    """Whatever changes here changes in steps of this length."""
+    turns_polarization: bool = True
+    """Whether the fibre is birefringent; no matter to a receiver that does not look at polarization."""
+    loss_wander_db: Annotated[float, Interval(ge=0, le=3)] = 0.0
+    """Standard deviation of the loss."""
+    wander_shortest_s: Annotated[float, Gt(0)] = 600.0
+    wander_longest_s: Annotated[float, Gt(0)] = 864_000.0
+    outages_s: tuple[tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]], ...] = ()
+    """Spans of lab time, from and until, in which a patch is open, rounded to the steps above."""
     stray_photons_hz_per_nm: Annotated[float, Ge(0)] = 0.0
     """Mean stray light at the far end, from traffic in other fibres of the cable; unpolarised."""
     stray_spread: Annotated[float, Interval(ge=0, le=2)] = 0.0
@@ -40,8 +54,8 @@ class DeployedFibreParameters:
 class DeployedFibre(Component[DeployedFibreParameters]):
     """Turns, delays and attenuates; a pure function of lab time, so that any instant can be asked for again.
 
-    The rotation is a random walk whose steps are bounded. Stray light goes linearly from one random level to the next,
-    each drawn from a gamma distribution.
+    The rotation is a random walk whose steps are bounded. The loss wanders as `sim_devices.twin.wander` says. Stray
+    light goes linearly from one random level to the next, each drawn from a gamma distribution.
     """
 
     Parameters = DeployedFibreParameters
@@ -55,8 +69,14 @@ class DeployedFibre(Component[DeployedFibreParameters]):
         bound_rad = parameters.drift_rad_per_s * step_s
         self._drift = PolarizationDrift(stream.child("drift"), sigma_rad, bound_rad)
         self._birefringence = jones_of(random_rotation(stream.child("birefringence").generator()))
+        self._wander = Wander(
+            stream.child("loss"), parameters.loss_wander_db,
+            parameters.wander_shortest_s, parameters.wander_longest_s,
+        )  # fmt: skip
+        turns = parameters.turns_polarization and sigma_rad > 0.0
         fluctuates = parameters.stray_photons_hz_per_nm * parameters.stray_spread > 0.0
-        self.drift_step_ps = round(step_s * PS_PER_S) if sigma_rad > 0.0 or fluctuates else None
+        fades = parameters.loss_wander_db > 0.0 or bool(parameters.outages_s)
+        self.drift_step_ps = round(step_s * PS_PER_S) if turns or fluctuates or fades else None
 
     @property
     def delay_ps(self) -> float:
@@ -80,11 +100,16 @@ class DeployedFibre(Component[DeployedFibreParameters]):
     def propagate(
         self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
     ) -> Mapping[str, Signal]:
-        """The light at the far end."""
+        """The light at the far end; darkness while a patch is open."""
         del wanted
-        own = self.parameters
-        turn = jones_of(self._drift.rotation(settings.step)) @ self._birefringence
-        light = optical(inputs, "in").rotated(turn).delayed(self.delay_ps).scaled(db_to_ratio(-own.loss_db))
+        own, time_s = self.parameters, settings.step * self.parameters.drift_step_s
+        if any(begin_s <= time_s < end_s for begin_s, end_s in own.outages_s):
+            return {}
+        light = optical(inputs, "in")
+        if own.turns_polarization:
+            light = light.rotated(jones_of(self._drift.rotation(settings.step)) @ self._birefringence)
+        loss_db = max(0.0, own.loss_db + self._wander.at(time_s))
+        light = light.delayed(self.delay_ps).scaled(db_to_ratio(-loss_db))
         stray_w = self.stray_hz_per_nm(settings.step) * photon_energy_j(NOISE_WAVELENGTH_M)
         if stray_w == 0.0:
             return {"out": light}
