@@ -71,6 +71,6 @@ class CampaignClock(Findings):
             pause = f"for {format_duration(time.time() - float(earlier['ended_s']))}"
         after = f"after point {self.earlier_points} ({earlier.get('file')})"
         return (
-            f"{RESUMED} {after}: interrupted {pause}; "
-            f"{format_duration(self._before_s)} of measuring before, this part began at {self._began_s:.0f} s of its clock"
+            f"{RESUMED} {after}: interrupted {pause}; {format_duration(self._before_s)} of measuring before, "
+            f"this part began at {self._began_s:.0f} s of its clock"
         )

@@ -181,8 +181,13 @@ def budget_of(rows: Sequence[Mapping[str, Any]]) -> ErrorBudget | None:
 
     dark, lit = (Background(value(stage, "clicks"), value(stage, "duration")) for stage in (DARK, LIT))
     live_share = 1.0 - value(SIGNAL, "count_rate") * value(WEAK, "dead_time")
-    counted = (value(SIGNAL, key) for key in ("sifted", "errors", "duration", "sent_share"))
-    detections = Detections(*counted, live_share)
+    detections = Detections(
+        sifted=value(SIGNAL, "sifted"),
+        errors=value(SIGNAL, "errors"),
+        duration_s=value(SIGNAL, "duration"),
+        sent_share=value(SIGNAL, "sent_share"),
+        live_share=live_share,
+    )
     afterpulsing = Estimate(value(WEAK, "afterpulsing"), value(WEAK, "afterpulsing_error"))
     return estimate_error_budget(detections, dark=dark, lit={LIT: lit}, afterpulse_probability=afterpulsing)
 
