@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drivers.time_tagger import qutag_api
-from drivers.time_tagger.acquisition import LAST_FILLING, SAFE_FILLING, Acquisition, Pace, Tally
-from drivers.time_tagger.hand_over import Block, HandOver
+from drivers.time_tagger.aborts import Aborts
+from drivers.time_tagger.acquisition import Acquisition, Pace, Tally
 from drivers.time_tagger.qutag_api import INPUTS, INPUTS_OF, QuTagApi
 from drivers.time_tagger.qutag_evaluation import QuTagEvaluation
+from drivers.time_tagger.ring_reader import Analysis, Consume, Progress, RingReader
 from drivers.time_tagger.tags import RecordedTags
 from qdci_lab.device import Work
 from qdci_lab.errors import (
-    Abandoned,
-    AcquisitionError,
     LabError,
     LocalProtocolError,
     RemoteProtocolError,
@@ -26,15 +24,11 @@ from qdci_lab.errors import (
 )
 from qdci_lab.signals import TaskStatus, controlled, measured
 from qdci_lab.transport.c_api import CLibrary, PatientCalls
-from qdci_lab.units import ps_to_seconds, seconds_to_ps
-
-Consume = Callable[[NDArray[np.int64], NDArray[np.uint8]], object]
-Progress = Callable[[], float]
+from qdci_lab.units import seconds_to_ps
 
 ACQUISITION_TIME_LIMITS_S = (0.001, 86_400.0)
 PATIENCE_PER_SECOND = 5.0
 NOT_RECORDED = -1
-GLANCE_S = 0.005
 
 
 class QuTag(QuTagEvaluation):
@@ -125,13 +119,13 @@ class QuTag(QuTagEvaluation):
         self._settings = (tuple(channels), delays_ps, thresholds_v, buffer_size)
         self._dead_times_ps = dead_times_ps
         self._device_id = device_id
-        self._channel_shift = np.uint8((1 - first_channel_number) % 256)
         self._loss_is_fatal = on_data_loss == "raise"
-        self._pace = Pace(poll_s, buffer_size)
         if backlog < 1:
             raise LocalProtocolError(f"{self.label}: a backlog of {backlog} readings, at least 1 is needed")
-        self._backlog = backlog
-        self._allocate_buffers()
+        self._reader = RingReader(
+            self.label, self.clock, Pace(poll_s, buffer_size),
+            backlog=backlog, first_channel_number=first_channel_number, loss_is_fatal=self._loss_is_fatal,
+        )  # fmt: skip
         self._rate_hz = 0.0
         self._first_tag = NOT_RECORDED
         self._calls = PatientCalls(self.label, timeout_s=timeout_s)
@@ -139,9 +133,7 @@ class QuTag(QuTagEvaluation):
         """Where acquisitions come from instead of the library, if given: blocks of tags, start and duration in ps."""
         self._api: QuTagApi | None = None
         self._is_restoring = False
-        self._aborts = 0
-        self._abandoned = False
-        self._aborts_when_submitted: int | None = None
+        self._aborts = Aborts(self.label)
 
     @property
     def api(self) -> QuTagApi:
@@ -160,7 +152,7 @@ class QuTag(QuTagEvaluation):
         self._is_restoring = True
         try:
             api.init(self._device_id)
-            self._allocate_buffers()
+            self._reader.make_room()
             self.restore()
         except SettingsChanged:
             raise
@@ -169,10 +161,6 @@ class QuTag(QuTagEvaluation):
             raise
         finally:
             self._is_restoring = False
-
-    def _allocate_buffers(self) -> None:
-        """New blocks for tags: an old one may still be written to by a call that was given up."""
-        self._spare, *self._blocks = (Block(self._pace.buffer_size) for _ in range(1 + self._backlog))
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -193,7 +181,7 @@ class QuTag(QuTagEvaluation):
         self.library.open()
         api = QuTagApi(self._bind, label=self.label, generation=self.generation)
         api.init(self._device_id)
-        self._allocate_buffers()
+        self._reader.make_room()
         self._api = api
 
     def _bind(self, symbol: str, result: Any, arguments: Sequence[Any]) -> Callable[..., Any]:
@@ -238,16 +226,7 @@ class QuTag(QuTagEvaluation):
         self, work: Work, *, name: str = "", units: str = "", timeout: float | None = None
     ) -> TaskStatus:
         """Run work on the tagger's thread; an `abort` from now on ends an acquisition in it, even before it begins."""
-        aborts = self._aborts
-
-        def begun(status: TaskStatus) -> object:
-            self._aborts_when_submitted = aborts
-            try:
-                return work(status)
-            finally:
-                self._aborts_when_submitted = None
-
-        return super().submit(begun, name=name, units=units, timeout=timeout)
+        return super().submit(self._aborts.counted_from_now(work), name=name, units=units, timeout=timeout)
 
     def trigger(self) -> TaskStatus:
         """Acquire for `acquisition_time` and update the count rates; can be called again at any time."""
@@ -263,14 +242,12 @@ class QuTag(QuTagEvaluation):
 
     def abort(self) -> None:
         """End the acquisitions that run or wait with an AcquisitionError, within one poll; from any thread."""
-        self._abandoned = False
-        self._aborts += 1
+        self._aborts.end_all()
         self._calls.hurry()
 
     def pause(self) -> None:
         """Give up the acquisitions that run or wait, without a failure: after the pause the point is taken again."""
-        self._abandoned = True
-        self._aborts += 1
+        self._aborts.end_all(abandoned=True)
 
     def stop(self, *, success: bool = False) -> None:
         """Abort."""
@@ -313,33 +290,32 @@ class QuTag(QuTagEvaluation):
             raise LocalProtocolError(f"{self.label}: an acquisition of {max_duration_s} s")
         if self.recording is not None:
             return self._replay(self.recording(), consume)
-        aborts = self._aborts if self._aborts_when_submitted is None else self._aborts_when_submitted
         tally = Tally(
             self.clock.now_ps(), seconds_to_ps(max_duration_s), inputs=len(self.inputs), rate_hz=self._rate_hz
         )
-        self._check_wanted(tally, aborts, status)
-        analysis = _Analysis(consume, progress)
-        takers = [analysis.take, self.tags.append] if self._recording else [analysis.take]
-        self.api.enable_input(True)
-        try:
-            with HandOver(self._blocks, takers) as hand_over:
-                self._begin(tally)
-                while tally.running:
-                    self._sleep_until_due(tally)
-                    self._check_wanted(tally, aborts, status)
-                    self._read(tally, hand_over)
-                    self._await(hand_over.wait_until_idle, tally, SAFE_FILLING)
-                    hand_over.check()
-                    tally.fraction = analysis.fraction
-                    if status is not None:
-                        status.progress(current=tally.advance, initial=0.0, target=1.0)
-            hand_over.check()
-            tally.fraction = analysis.fraction
-        finally:
-            if self._api is not None and not self._api.is_lost:
-                self._api.enable_input(False)
+        check = self._aborts.guard(status)
+        check(tally)
+        self._read_into(tally, Analysis(consume, progress), check, status)
         self._finish(tally)
         return tally.result()
+
+    def _read_into(
+        self, tally: Tally, analysis: Analysis, check: Callable[[Tally], None], status: TaskStatus | None
+    ) -> None:
+        """Read from the library, whose input is on meanwhile."""
+        api = self.api
+        self._first_tag = self.tags.count if self._recording else NOT_RECORDED
+        api.enable_input(True)
+        try:
+            self._reader.read(
+                api, tally, analysis, [self.tags.append] if self._recording else [],
+                check=check, tell=lambda advance: _tell(status, advance),
+            )  # fmt: skip
+        finally:
+            if tally.data_lost and self._loss_is_fatal:
+                self.data_lost.store(1)
+            if self._api is api and not api.is_lost:
+                api.enable_input(False)
 
     def _replay(self, recorded: Any, consume: Consume) -> Acquisition:
         """An acquisition from a recording: all of its tags, whatever is wanted now."""
@@ -378,59 +354,6 @@ class QuTag(QuTagEvaluation):
             lambda _times, _channels: None, lambda: 0.0, max_duration_s=self.acquisition_time_s, status=status
         )
 
-    def _check_wanted(self, tally: Tally, aborts: int, status: TaskStatus | None) -> None:
-        if self._aborts != aborts:
-            kind = Abandoned if self._abandoned else AcquisitionError
-            raise kind(f"{self.label}: acquisition aborted {tally}")
-        if status is not None and status.done:
-            raise AcquisitionError(f"{self.label}: nobody waits for the acquisition any longer, {tally}")
-
-    def _begin(self, tally: Tally) -> None:
-        """Discard what is in the buffer and what was lost before; time counts from here."""
-        self.api.take_tags(self._spare.times, self._spare.channels)
-        self.api.data_lost()
-        self._first_tag = self.tags.count if self._recording else NOT_RECORDED
-        tally.restart(self.clock.now_ps())
-
-    def _sleep_until_due(self, tally: Tally) -> None:
-        """Let time pass until the next reading, less what has passed since the last one."""
-        wait_s = min(self._pace.wait_s(tally), tally.left_s)
-        passed_s = ps_to_seconds(self.clock.now_ps() - tally.now_ps)
-        if wait_s > passed_s:
-            self.clock.sleep(wait_s - passed_s)
-
-    def _read(self, tally: Tally, hand_over: HandOver) -> None:
-        """Empty the library's buffer into a block and hand it over, or drop it when none becomes free in time."""
-        kept = self._await(hand_over.wait_for_block, tally, LAST_FILLING)
-        block = hand_over.free_block() if kept else None
-        target = self._spare if block is None else block
-        count = self.api.take_tags(target.times, target.channels)
-        if self._channel_shift:
-            target.channels[:count] += self._channel_shift
-        tally.add(self.clock.now_ps(), target.channels[:count], kept=block is not None)
-        if block is not None:
-            hand_over.give(block, count)
-        if self.api.data_lost() or count == self._pace.buffer_size or (count and block is None):
-            self._note_loss(tally, count)
-
-    def _await(self, happens: Callable[[float], bool], tally: Tally, share: float) -> bool:
-        """Whether something happens before a share of the library's buffer has filled since the last reading."""
-        until_ps = tally.now_ps + seconds_to_ps(self._pace.filling_s(tally, share))
-        glance_s = min(GLANCE_S, self._pace.filling_s(tally, share))
-        while not happens(glance_s):
-            if self.clock.now_ps() >= until_ps:
-                return False
-        return True
-
-    def _note_loss(self, tally: Tally, count: int) -> None:
-        tally.data_lost = True
-        if self._loss_is_fatal:
-            self.data_lost.store(1)
-            raise AcquisitionError(
-                f"{self.label}: time tags were lost {tally}; the last reading had {count}, at {tally.rate_hz:.4g} "
-                f"tags/s, and the buffer holds {self._pace.buffer_size}"
-            )
-
     def _finish(self, tally: Tally) -> None:
         self._rate_hz = tally.rate_hz
         self.count_rates.store(tally.rates_hz())
@@ -444,15 +367,6 @@ class QuTag(QuTagEvaluation):
         return self.keep_tags and self.segment_directory is not None
 
 
-class _Analysis:
-    """Hands tags on, and asks how far that has come, in the thread in which it is called."""
-
-    def __init__(self, consume: Consume, progress: Progress) -> None:
-        self._consume = consume
-        self._progress = progress
-        self.fraction = 0.0
-
-    def take(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
-        if len(times):
-            self._consume(times, channels)
-        self.fraction = self._progress()
+def _tell(status: TaskStatus | None, advance: float) -> None:
+    if status is not None:
+        status.progress(current=advance, initial=0.0, target=1.0)
