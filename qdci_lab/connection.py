@@ -4,9 +4,8 @@ import contextlib
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, TypeVar
 
 from qdci_lab.errors import (
@@ -18,6 +17,7 @@ from qdci_lab.errors import (
     TransportTimeout,
 )
 from qdci_lab.transport.pipe import Transport
+from qdci_lab.trust import SILENCE_S, Trust
 from qdci_lab.wire.block import BlockReception
 from qdci_lab.wire.framing import Framing
 from qdci_lab.wire.message import BlockQuery, Command, Query, Report
@@ -29,7 +29,6 @@ Conceal = Callable[[bytes], bytes]
 LOG_LENGTH = 256
 LOG_BYTES = 200
 MAX_QUEUED_ERRORS = 64
-SILENCE_S = 0.01
 MAX_DISCARD_S = 1.0
 EXPLANATION_SHARE = 0.25
 """Of the timeout, to ask an instrument that has been silent for all of it why."""
@@ -41,51 +40,6 @@ class LogEntry(NamedTuple):
     time_s: float
     direction: str
     data: bytes
-
-
-@dataclass
-class _Trust:
-    """What is known of the other end of a link: whether it was lost, who it was, and what it still owes us."""
-
-    restored: bool = False
-    restoring: bool = False
-    lost: bool = False
-    identifying: bool = False
-    known: tuple[bytes, bytes] | None = None
-    unanswered: Counter[bytes] = field(default_factory=Counter)
-    missed_s: float = math.inf
-
-    def lose(self) -> None:
-        """The link failed: nothing is certain any longer."""
-        self.lost, self.restored = True, False
-
-    def miss(self, question: bytes, asked_s: float) -> None:
-        """A question has no answer yet. Only the one that identifies the instrument can be mistaken for itself."""
-        if self.identifying or (self.known is not None and question == self.known[0]):
-            self.unanswered[question] += 1
-            self.missed_s = min(self.missed_s, asked_s)
-
-    def patience_s(self, timeout_s: float) -> float:
-        """How long to wait for a late answer after another one has come: as late as the first may be, no more."""
-        return min(timeout_s, max(time.monotonic() - self.missed_s, SILENCE_S))
-
-    def settle(self) -> None:
-        """Nothing is owed any longer."""
-        self.unanswered.clear()
-        self.missed_s = math.inf
-
-    def rely(self) -> None:
-        """The link is new and the instrument is as it should be, or as its user has been told that it is."""
-        self.lost, self.restored = False, True
-
-    @contextlib.contextmanager
-    def unrestored(self) -> Iterator[None]:
-        """Let messages pass although the instrument has not been restored."""
-        before, self.restoring = self.restoring, True
-        try:
-            yield
-        finally:
-            self.restoring = before
 
 
 class Connection:
@@ -118,7 +72,7 @@ class Connection:
         self.restore: Callable[[], object] | None = None
         self._framing = framing
         self._lock = threading.RLock()
-        self._trust = _Trust()
+        self._trust = Trust()
 
     def open(self) -> None:
         """Reach the instrument (TransportError), whose settings the caller is going to look at."""
