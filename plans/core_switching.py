@@ -25,7 +25,7 @@ from plans.core_switching_figure import draw_core_switching
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.step_summary import StepSummary
-from plans.stubs import read_together, trigger_in_turn
+from plans.stubs import read_together, set_in_turn, trigger_in_turn
 from qdci_lab.errors import AcquisitionError, SynchronisationError
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
@@ -318,7 +318,7 @@ def light_up(link: Any) -> MsgGenerator[None]:
     yield from bps.mv(link.detectors.enabled, 1)
     yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
     yield from bps.mv(link.awg, link.waveforms())
-    yield from bps.mv(link.voa.shutter_open, 1)
+    yield from set_in_turn(link.voa.passing())
 
 
 def noise_off(link: Any) -> MsgGenerator[None]:

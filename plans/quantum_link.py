@@ -13,13 +13,12 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
 from plans.polarization import Descent, align_polarization
-from plans.stubs import read_together, trigger_in_turn
+from plans.stubs import read_together, set_in_turn, trigger_in_turn
 
 
 def prepare_link(link: Any, *, align: bool) -> MsgGenerator[None]:
     """Quantum light on at no added loss, and the polarization aligned if the protocol has one."""
-    for signal, value in link.light_on():
-        yield from bps.mv(signal, value)
+    yield from set_in_turn(link.light_on())
     yield from bps.mv(link.added_loss, 0.0)
     if align and hasattr(link, "polarization_controller"):
         yield from align_polarization(link, Descent(volts_per_pi=link.receiver.volts_per_pi))
@@ -31,12 +30,12 @@ def link_up(link: Any, core: int, *, detour: bool = False) -> MsgGenerator[None]
     With `detour` the light passes the probe's attenuator between fibre and receiver.
     """
     if getattr(link, "launch_voa", None) is not None:
-        yield from bps.mv(link.launch_voa.shutter_open, 0)
+        yield from set_in_turn(link.launch_voa.blocking())
     connections = link.connections(core, detour=True) if detour else link.connections(core)
     yield from bps.mv(link.switch.connections, connections)
     yield from bps.mv(link.voa.attenuation, link.signal_attenuation_db)
     yield from bps.mv(link.awg, link.waveforms())
-    yield from bps.mv(link.voa.shutter_open, 1)
+    yield from set_in_turn(link.voa.passing())
 
 
 def classical_light_on(link: Any) -> MsgGenerator[None]:
@@ -46,7 +45,7 @@ def classical_light_on(link: Any) -> MsgGenerator[None]:
     yield from bps.mv(link.laser.emission, 1)
     yield from bps.mv(link.amplifier.output_power_setpoint, link.classical.amplifier_power_dbm)
     yield from bps.mv(link.amplifier.emission, 1)
-    yield from bps.mv(link.launch_voa.shutter_open, 1)
+    yield from set_in_turn(link.launch_voa.passing())
 
 
 def measure_link(

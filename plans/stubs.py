@@ -1,7 +1,7 @@
 """Short pieces that experiments are made of."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -16,6 +16,12 @@ def trigger_in_turn(devices: Sequence[Any]) -> MsgGenerator[None]:
     """
     for device in devices:
         yield from bps.trigger(device, wait=True)
+
+
+def set_in_turn(settings: Iterable[tuple[Any, Any]]) -> MsgGenerator[None]:
+    """Set each signal to its value, one after the other."""
+    for signal, value in settings:
+        yield from bps.mv(signal, value)
 
 
 def read_together(devices: Sequence[Any], *, stream: str) -> MsgGenerator[dict[str, Any]]:

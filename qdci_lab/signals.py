@@ -192,21 +192,26 @@ class ControlledSignal(MeasuredSignal):
         name: str,
         tell: Callable[[Any, Any], None],
         bounds: Callable[[Any], Bounds | None] | None = None,
+        step: Callable[[Any], float] | None = None,
         check: Callable[[Any, Any], object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self._tell = tell
         self._bounds = bounds
+        self._step = step
         self._check = check
         self._wanted: Any = None
 
     @property
     def quantity(self) -> Quantity | None:
-        """Unit, precision, the bounds as they stand now, and the instrument's step."""
-        if self._quantity is None or self._bounds is None:
-            return self._quantity
-        return replace(self._quantity, limits=self._bounds(self.instrument))
+        """Unit, precision, the bounds and the instrument's step as they stand now."""
+        quantity = self._quantity
+        if quantity is not None and self._bounds is not None:
+            quantity = replace(quantity, limits=self._bounds(self.instrument))
+        if quantity is not None and self._step is not None:
+            quantity = replace(quantity, resolution=self._step(self.instrument))
+        return quantity
 
     def answer_with(self, ask: Callable[[Any], Any], tell: Callable[[Any, Any], None]) -> None:
         """Ask and tell somebody else than the instrument from now on; limits stay."""
@@ -271,7 +276,7 @@ class ControlledSignal(MeasuredSignal):
 
     def _agrees(self, wanted: Any, found: Any) -> bool:
         """Whether two values are the same within half a step."""
-        quantity = self._quantity
+        quantity = self.quantity
         if quantity is None:
             return bool(found == wanted)
         wanted, found = np.asarray(wanted, dtype=float), np.asarray(found, dtype=float)
@@ -308,20 +313,29 @@ def controlled(
     *,
     precision: int = 3,
     limits: Limits = None,
-    resolution: float = 0.0,
+    resolution: float | Callable[[Any], float] = 0.0,
     kind: str = "normal",
     check: Callable[[Any, Any], object] | None = None,
     element: str = "element",
 ) -> Component:
     """An ophyd component for a quantity that can be set; `resolution` is the instrument's own smallest step.
 
-    `limits` are two numbers, or a function of the device where they depend on it; `check(device, value)` raises for
-    a value that no instrument of this kind can take, for example a port that it does not have.
+    `limits` are two numbers and `resolution` is one, or either is a function of the device where it depends on that;
+    `check(device, value)` raises for a value that no instrument of this kind can take, for example a port that it does
+    not have.
     """
     bounds, fixed = (limits, None) if callable(limits) else (None, limits)
-    quantity = None if units is None else Quantity(units, precision, fixed, resolution, element)
+    step, fixed_step = (resolution, 0.0) if callable(resolution) else (None, resolution)
+    quantity = None if units is None else Quantity(units, precision, fixed, fixed_step, element)
     return Component(
-        ControlledSignal, ask=ask, tell=tell, quantity=quantity, kind=kind, bounds=bounds, check=check
+        ControlledSignal,
+        ask=ask,
+        tell=tell,
+        quantity=quantity,
+        kind=kind,
+        bounds=bounds,
+        step=step,
+        check=check,
     )
 
 

@@ -63,7 +63,7 @@ class CowLink(CowResults):
         lambda device, value: device.move_channel_attenuator(value),
         "dB",
         limits=lambda device: device.channel_voa.attenuation.limits,
-        resolution=0.001,
+        resolution=lambda device: device.channel_voa.attenuation.quantity.resolution,
         kind="hinted",
     )
     assumptions = measured(lambda _device: json.dumps(ASSUMPTIONS, sort_keys=True), None, kind="config")
@@ -104,8 +104,8 @@ class CowLink(CowResults):
             (self.voa.attenuation, self.signal_attenuation_db),
             (self.awg, self.waveforms()),
             (self.laser.emission, 1),
-            (self.channel_voa.shutter_open, 1),
-            (self.voa.shutter_open, 1),
+            *self.channel_voa.passing(),
+            *self.voa.passing(),
         )
 
     def move_channel_attenuator(self, added_loss_db: float) -> None:

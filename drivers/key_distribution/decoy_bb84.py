@@ -83,7 +83,7 @@ class DecoyBb84Link(Results):
         lambda device, value: device.move_signal_attenuator(value),
         "dB",
         limits=lambda device: device.added_loss_range_db,
-        resolution=0.002,
+        resolution=lambda device: 2.0 * device.voa.attenuation.quantity.resolution,
         kind="hinted",
     )
     gate_width = controlled(
@@ -191,11 +191,11 @@ class DecoyBb84Link(Results):
     def light_on(self, core: int = 1) -> tuple[tuple[Any, Any], ...]:
         """What must be set to what, in this order, for quantum light to reach Bob, and no other."""
         return (
-            (self.launch_voa.shutter_open, 0),
+            *self.launch_voa.blocking(),
             (self.switch.connections, self.connections(core)),
             (self.voa.attenuation, self.signal_attenuation_db),
             (self.awg, self.waveforms()),
-            (self.voa.shutter_open, 1),
+            *self.voa.passing(),
         )
 
     def move_signal_attenuator(self, added_loss_db: float) -> None:

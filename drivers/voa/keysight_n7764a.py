@@ -21,6 +21,7 @@ from drivers.keysight_n77xx_codec import (
     PowerReading,
     power_dbm,
 )
+from drivers.voa.attenuator import Settings
 from qdci_lab.signals import Bounds, controlled, measured, switched
 
 FILTER_RANGE_DB = (0.0, 45.0)
@@ -99,6 +100,14 @@ class KeysightN7764A(SlotInstrument):
             self.ask(lambda slot: AttenuationSpeed.get(slot, LOWEST)),
             self.ask(lambda slot: AttenuationSpeed.get(slot, HIGHEST)),
         )
+
+    def passing(self) -> Settings:
+        """The shutter open."""
+        return ((self.shutter_open, 1),)
+
+    def blocking(self) -> Settings:
+        """The shutter closed; the filter stays."""
+        return ((self.shutter_open, 0),)
 
     def move_filter(self, attenuation_db: float) -> None:
         """Set the attenuation and wait for the filter; only the worker calls this."""

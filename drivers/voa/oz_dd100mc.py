@@ -6,6 +6,7 @@ stands within 0.05 dB of what it is sent to, and is there within 15 s.
 
 from drivers.oz_motor import HOMING_S, OzMotorInstrument
 from drivers.voa import oz_dd100mc_codec as codec
+from drivers.voa.attenuator import Settings
 from qdci_lab.signals import Bounds, TaskStatus, controlled, measured
 
 RESOLUTION_DB = 0.1
@@ -39,6 +40,14 @@ class OzDd100mc(OzMotorInstrument):
         """The model, if the instrument has an attenuator's configuration."""
         self._note(self.ask(codec.configuration()))
         return self.MODEL
+
+    def passing(self) -> Settings:
+        """Nothing: light passes whatever the attenuation."""
+        return ()
+
+    def blocking(self) -> Settings:
+        """The highest attenuation; another has to be set before light is to pass."""
+        return ((self.attenuation, self.attenuation.limits[1]),)
 
     def home(self) -> TaskStatus:
         """Find the home sensor anew; the filter is then where the instrument leaves it after homing."""

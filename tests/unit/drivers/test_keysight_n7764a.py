@@ -131,6 +131,15 @@ def test_a_shutter_is_open_or_closed(voa: Any, state: float):
         voa.shutter_open.set(state)
 
 
+def test_it_lets_light_pass_and_blocks_it_by_the_shutter_and_leaves_the_filter(voa: Any):
+    voa.attenuation.set(7.0).wait(WAIT_S)
+    for settings, state in ((voa.passing(), True), (voa.blocking(), False)):
+        for signal, value in settings:
+            signal.set(value).wait(WAIT_S)
+        assert voa.shutter_open.get() is state
+        assert voa.attenuation.get() == 7.0
+
+
 def test_a_refusal_of_the_instrument_fails_the_status_with_its_code_and_name(voa: Any, fake: Any):
     fake.refuse[":INP3:ATT"] = '-284, "Function currently running (StatModuleBusy)"'
     status = voa.attenuation.set(5.0)

@@ -129,6 +129,13 @@ def test_the_safe_state_is_the_highest_attenuation(voa: Any, motor: Motor):
     assert voa.attenuation.last == 60.0
 
 
+def test_without_a_shutter_it_blocks_by_attenuation_and_nothing_need_be_set_to_let_light_pass(voa: Any):
+    for signal, value in voa.blocking():
+        signal.set(value).wait(WAIT_S)
+    assert voa.attenuation.get() == 60.0
+    assert voa.passing() == ()
+
+
 @pytest.mark.parametrize(
     ("refusal", "text"),
     [
