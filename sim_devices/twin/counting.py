@@ -5,7 +5,8 @@ trapped charge is there as well, and the shorter of two exponential waits counts
 one go (a binomial, two gamma variates), with m so small that it surely ends before the span does; what remains is
 stepped through gap by gap. So the number is exact however long the span, and takes as long for a second as for an
 hour. Left out are the structure of a pulse pattern within a slot or a frame, which is far shorter than the wait for a
-click wherever counts are asked for, and a charge that stays trapped beyond the next click (of order p R tau).
+click wherever counts are asked for, and a charge that stays trapped beyond the next click (of order p R tau). Of a
+gated detector the mean of the gaps is right, and they are taken as spread like those of a free-running one.
 """
 
 from dataclasses import dataclass
@@ -76,9 +77,9 @@ def draw_count(
     if rate_hz <= 0.0:
         return 0
     gaps = _Gaps(
-        process.dead_ps / PS_PER_S,
+        process.lost_ps / PS_PER_S,
         rate_hz,
-        process.afterpulse_probability,
+        process.seen_afterpulse_probability,
         PS_PER_S / max(process.afterpulse_ps, 1.0),
     )
     click_s = max(start_s, dead.time_s) + generator.standard_exponential() / gaps.rate_hz

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim_devices.twin.gates import Gates
 from sim_devices.twin.light import STRAY_LIGHT, NoiseShares, PulseTrain
 from sim_devices.twin.streams import KeyedStream
 
@@ -61,22 +63,42 @@ class ClickProcess:
     """Mean delay from avalanche to output."""
     noise_shares: NoiseShares = STRAY_LIGHT
     """Where the continuous light comes from."""
+    gates: Gates | None = None
+    """When it is biased for clicks; always, if there are none. All hazards and rates are those within a gate."""
 
     @property
     def photoelectron_hz(self) -> float:
         """Mean rate of avalanches that a detector without dead time and afterpulses would have."""
-        return self.pulse_hz + self.noise_hz + self.dark_hz
+        open_share = 1.0 if self.gates is None else self.gates.open_share
+        return self.pulse_hz + open_share * (self.noise_hz + self.dark_hz)
 
-    @property
+    @cached_property
     def pulse_hz(self) -> float:
         """Share of that rate that comes from pulses."""
         if self.train is None:
             return 0.0
+        if self.gates is not None:
+            hazards = self.pulse_hazards[self.train.slots] * self.gates.passed_shares(self.train)
+            return float(hazards.sum()) * 1e12 / float(self.train.frame_ps)
         counts = np.bincount(self.train.slots, minlength=len(self.pulse_hazards))
         return float(counts @ self.pulse_hazards) * 1e12 / float(self.train.frame_ps)
+
+    @property
+    def lost_ps(self) -> float:
+        """Mean time after a click for which no other can come, such that rate / (1 + rate x this) is that of clicks."""
+        if self.gates is None:
+            return self.dead_ps
+        return self.gates.lost_ps(self.dead_ps, self.photoelectron_hz)
+
+    @property
+    def seen_afterpulse_probability(self) -> float:
+        """Probability that a click is followed by an afterpulse that falls into a gate."""
+        if self.gates is None:
+            return self.afterpulse_probability
+        return self.afterpulse_probability * self.gates.released_share(self.dead_ps, self.afterpulse_ps)
 
     @property
     def click_hz(self) -> float:
         """Expected rate of clicks, dead time (non-paralysable) and afterpulses included, to first order in both."""
         rate_hz = self.photoelectron_hz
-        return rate_hz / (1.0 + rate_hz * self.dead_ps * 1e-12 - self.afterpulse_probability)
+        return rate_hz / (1.0 + rate_hz * self.lost_ps * 1e-12 - self.seen_afterpulse_probability)

@@ -5,6 +5,9 @@ over one frame maps back to time; the cost is one draw per click, however many s
 next candidate, the end of the dead time and pending afterpulses are carried from call to call, so that clicks do not
 depend on how a span is cut. By the same lack of memory, after a candidate in the dead time a new one is drawn from
 the end of the dead time on.
+
+A gated detector has the hazard of its open gates all the time, and candidates that do not fall into a gate are thrown
+away (thinning is exact, too). What is thrown away are the few clicks of darks and continuous light, not gates.
 """
 
 from typing import NamedTuple
@@ -65,6 +68,23 @@ class ClickLaw(NamedTuple):
     afterpulse_ps: float
     jitter_ps: float
     latency_ps: float
+
+
+class GateTimes(NamedTuple):
+    """When the detector is able to click: in every gate that opened after the end of the dead time."""
+
+    period_ps: float
+    """0 for a detector that is not gated; nothing of the rest matters then."""
+    width_ps: float
+    edge_ps: float
+    """Time over which the sensitivity rises at the beginning of a gate, and falls at its end."""
+    pulse_ps: float
+    """Standard deviation of a photon's arrival about the centre of its pulse."""
+    anchor: Anchor
+    """Beginning of a gate."""
+
+
+FREE_RUNNING = GateTimes(0.0, 0.0, 0.0, 0.0, Anchor(0, 0.0))
 
 
 class ClickState(NamedTuple):
@@ -152,7 +172,7 @@ def time_of(table, anchor, hazard):
 
 
 @numba.njit(cache=True, nogil=True)
-def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origins):
+def draw_clicks(table, anchor, law, gates, state, generator, limit_ps, times_ps, origins):
     """Fill `times_ps` and `origins` with the clicks before `limit_ps`; return their number.
 
     If that number is the size of the arrays, there may be more: call again. Outputs carry latency and jitter.
@@ -179,9 +199,17 @@ def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origin
             marks[AFTERPULSES] -= 1
             for index in range(marks[AFTERPULSES]):
                 pending[index] = pending[index + 1]
-        if time_ps < marks[DEAD_UNTIL]:
-            if not by_afterpulse:
+        able_ps = time_ps
+        if gates.period_ps > 0.0:
+            if share < 0.0 and not by_afterpulse:
+                time_ps += np.int64(np.floor(gates.pulse_ps * generator.standard_normal() + 0.5))
+            able_ps = _gate_opened(gates, time_ps, generator)
+        if able_ps < marks[DEAD_UNTIL]:
+            if not by_afterpulse and photo_ps < marks[DEAD_UNTIL]:
                 marks[REDRAW_FROM] = marks[DEAD_UNTIL]
+            elif not by_afterpulse:
+                ahead[0] += generator.standard_exponential()
+                known = False
             continue
         marks[DEAD_UNTIL] = time_ps + law.dead_ps
         delay_ps = law.latency_ps
@@ -204,6 +232,20 @@ def draw_clicks(table, anchor, law, state, generator, limit_ps, times_ps, origin
             _remember_afterpulse(law, state, generator, marks[DEAD_UNTIL])
         marks[CLICKS_LEFT] -= 1
     return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _gate_opened(gates, time_ps, generator):
+    """When the gate opened in which an avalanche can start at `time_ps`; before any dead time if none can."""
+    since = (time_ps - gates.anchor.whole_ps) - gates.anchor.rest_ps
+    within = since - np.floor(since / gates.period_ps) * gates.period_ps
+    if within >= gates.width_ps:
+        return -FAR_PS
+    if gates.edge_ps > 0.0:
+        sensitivity = min(within, gates.width_ps - within) / gates.edge_ps
+        if sensitivity < 1.0 and generator.random() >= sensitivity:
+            return -FAR_PS
+    return time_ps - np.int64(within)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -53,6 +53,7 @@ class _Piece:
     process: ClickProcess
     table: sampling.HazardTable
     anchor: sampling.Anchor
+    gates: sampling.GateTimes
 
     def hazard_at(self, time_ps: int) -> float:
         """Cumulative hazard from the anchor to `time_ps`."""
@@ -63,13 +64,31 @@ def _piece(start_ps: int, process: ClickProcess, before: _Piece | None) -> _Piec
     """The piece that begins at `start_ps`; the table of the piece before is used again if it is the same."""
     same = before is not None and before.process is process
     table = before.table if same and before is not None else _hazard_table(process)
-    train = process.train
+    train, gates = process.train, _gate_times(process, start_ps)
     if train is None:
-        return _Piece(start_ps, process, table, sampling.Anchor(start_ps, 0.0))
+        return _Piece(start_ps, process, table, sampling.Anchor(start_ps, 0.0), gates)
     origin_ps = train.origin_ps + Fraction(train.delay_ps) - train.slot_ps / 2
-    begin_ps = origin_ps + (start_ps - origin_ps) // train.frame_ps * train.frame_ps
+    return _Piece(start_ps, process, table, _anchor(origin_ps, train.frame_ps, start_ps), gates)
+
+
+def _anchor(origin_ps: Fraction, period_ps: Fraction, start_ps: int) -> sampling.Anchor:
+    """The last of a train of instants that is not after `start_ps`."""
+    begin_ps = origin_ps + (start_ps - origin_ps) // period_ps * period_ps
     whole_ps = floor(begin_ps)
-    return _Piece(start_ps, process, table, sampling.Anchor(whole_ps, float(begin_ps - whole_ps)))
+    return sampling.Anchor(whole_ps, float(begin_ps - whole_ps))
+
+
+def _gate_times(process: ClickProcess, start_ps: int) -> sampling.GateTimes:
+    gates, train = process.gates, process.train
+    if gates is None:
+        return sampling.FREE_RUNNING
+    return sampling.GateTimes(
+        float(gates.period_ps),
+        gates.width_ps,
+        gates.edge_ps,
+        train.duration_ps if train is not None else 0.0,
+        _anchor(gates.origin_ps, gates.period_ps, start_ps),
+    )
 
 
 def _hazard_table(process: ClickProcess) -> sampling.HazardTable:
@@ -158,6 +177,7 @@ class _Channel:
                 piece.table,
                 piece.anchor,
                 _law(process),
+                piece.gates,
                 self._state,
                 self._clicks,
                 limit_ps,

@@ -14,6 +14,7 @@ from sim_devices.twin.components.clocks import (
 from sim_devices.twin.components.coherent_one_way import CowDecoder, PulseCarver
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
+from sim_devices.twin.components.gated_detection import GatedDetectors
 from sim_devices.twin.components.incoherent import Led, Transceiver
 from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
 from sim_devices.twin.components.multicore_fibre import MulticoreFibre
@@ -38,6 +39,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "deployed_fibre": DeployedFibre,
     "frequency_divider": FrequencyDivider,
     "injection_locked_laser": InjectionLockedLaser,
+    "gated_detectors": GatedDetectors,
     "intensity_modulator": IntensityModulator,
     "led": Led,
     "multicore_fibre": MulticoreFibre,

@@ -1,4 +1,4 @@
-"""From light to time tags: an array of free-running single-photon detectors, and the time tagger behind it."""
+"""From light to time tags: arrays of single-photon detectors, and the time tagger behind them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ INPUTS = ("1", "2", "3", "4")
 
 @dataclass(frozen=True)
 class SinglePhotonDetectorsParameters:
-    """Alike detectors, not gated. The bounds keep output pulses in the order of the avalanches."""
+    """Alike detectors. The bounds keep output pulses in the order of the avalanches."""
 
     number: Annotated[int, Interval(ge=1, le=4)]
     efficiency: Share
@@ -43,7 +43,7 @@ class SinglePhotonDetectorsParameters:
 
 
 class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
-    """Efficiency and dark rate grow linearly with the bias above breakdown, and are nominal at the nominal bias."""
+    """Free-running; efficiency and dark rate grow linearly with the bias above breakdown, to the nominal ones."""
 
     Parameters = SinglePhotonDetectorsParameters
     COUNTED: ClassVar[frozenset[str]] = frozenset({"count_rate_hz"})
