@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qdci_lab.errors import ConfigError, Mistake
+from sim_devices.drift_config import DriftModel, drift_mistakes
 from sim_devices.fault_config import FaultModel, fault_mistakes, fault_schemas, read_fault
 from sim_devices.faults import Fault
 from sim_devices.twin.component import Component
@@ -59,6 +60,7 @@ class TwinModel(BaseModel):
     components: Mapping[str, ComponentModel]
     links: tuple[LinkModel, ...] = ()
     instruments: Mapping[str, InstrumentModel] = Field(default_factory=dict)
+    drifts: tuple[DriftModel, ...] = ()
     faults: tuple[FaultModel, ...] = ()
 
 
@@ -111,6 +113,7 @@ def load_twin(testbed: Path) -> Layout:
             name: InstrumentSpec(item.firmware, item.serial_number, item.components, item.model_extra or {})
             for name, item in twin.instruments.items()
         },
+        drifts=tuple(drift.spec() for drift in twin.drifts),
     )
 
 
@@ -141,6 +144,7 @@ def _layout_mistakes(twin: TwinModel) -> Iterator[Mistake]:
         component, mistakes = _component(name, model)
         components[name] = component
         yield from mistakes
+    yield from drift_mistakes(TWIN_FILE, twin.drifts, components)
     taken: dict[tuple[str, str], int] = {}
     for number, link in enumerate(twin.links):
         kinds: list[str] = []

@@ -60,6 +60,9 @@ class Component(Generic[P]):
     READINGS: ClassVar[frozenset[str]] = frozenset()
     """What an instrument reads at this component as it would a setting, but which follows from the inputs."""
 
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that may drift: numbers, or tuples of them."""
+
     Parameters: ClassVar[type[Any]]
     """The dataclass of this kind's parameters."""
     inputs: Mapping[str, str]

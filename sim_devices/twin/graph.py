@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim_devices.twin.calibration import DriftingCalibration
 from sim_devices.twin.component import NOTHING, Component, Needs, Ports, Signal
 from sim_devices.twin.electrical import ClickProcess
 from sim_devices.twin.layout import Link, PortAddress
@@ -36,9 +37,12 @@ class _Result:
 class Node:
     """One component with the history of its settings."""
 
-    def __init__(self, name: str, component: Component[Any]) -> None:
+    def __init__(
+        self, name: str, component: Component[Any], calibration: DriftingCalibration | None = None
+    ) -> None:
         self.name = name
         self.component = component
+        self.calibration = calibration
         self.timelines = {key: Timeline(value) for key, value in component.defaults.items()}
         self._snapshot: _Snapshot | None = None
         self._stale = False
@@ -56,6 +60,12 @@ class Node:
             self._stale = False
         return held.settings
 
+    def component_under(self, settings: Settings) -> Component[Any]:
+        """The component with its calibration as it is under these settings."""
+        if self.calibration is None:
+            return self.component
+        return self.calibration.at(settings.calibration_step)
+
     def changed(self) -> None:
         """A timeline was written to."""
         self._stale = True
@@ -65,11 +75,11 @@ class Node:
         found = [timeline.at(time_ps) for timeline in self.timelines.values()]
         starts = [start for _, start, _ in found]
         ends = [end for _, _, end in found if end is not None]
-        step_ps = self.component.drift_step_ps
-        if step_ps is not None:
-            start = time_ps // step_ps * step_ps
-            starts.append(start)
-            ends.append(start + step_ps)
+        for step_ps in (self.component.drift_step_ps, self.calibration and self.calibration.step_ps):
+            if step_ps is not None:
+                start = time_ps // step_ps * step_ps
+                starts.append(start)
+                ends.append(start + step_ps)
         return max(starts, default=0), min(ends, default=None)
 
     def _taken(self, time_ps: int, before: _Snapshot | None) -> _Snapshot:
@@ -78,7 +88,8 @@ class Node:
         step = time_ps // self.component.drift_step_ps if self.component.drift_step_ps else 0
         values = {key: value for key, (value, _, _) in found.items()}
         since = {key: start for key, (_, start, _) in found.items()}
-        settings = Settings(values, since, step)
+        calibration_step = time_ps // self.calibration.step_ps if self.calibration else 0
+        settings = Settings(values, since, step, calibration_step)
         if before is not None and before.settings.same_as(settings):
             settings = before.settings
         return _Snapshot(settings, from_ps, until_ps)
@@ -152,14 +163,15 @@ class Graph:
         last = self._results.get(key)
         if last is not None and last.settings is settings and _same(last.inputs, inputs):
             return last.outputs
-        outputs = node.component.propagate(inputs, settings, needs.outputs)
+        outputs = node.component_under(settings).propagate(inputs, settings, needs.outputs)
         self._results[key] = _Result(settings, inputs, outputs)
         return outputs
 
     def sense(self, component: str, quantity: str, time_ps: int) -> float:
         """The momentary value of an observable."""
         node = self.nodes[component]
-        return node.component.sense(quantity, _PortsAt(self, component, time_ps), node.settings(time_ps))
+        settings = node.settings(time_ps)
+        return node.component_under(settings).sense(quantity, _PortsAt(self, component, time_ps), settings)
 
     def counted(self, component: str, quantity: str, time_ps: int) -> Mapping[str, ClickProcess]:
         """The laws, by output, of the clicks that an observable of random events counts."""

@@ -42,6 +42,22 @@ class InstrumentSpec:
 
 
 @dataclass(frozen=True)
+class DriftSpec:
+    """A parameter of a component that wanders about its value, in the parameter's own unit."""
+
+    component: str
+    parameter: str
+    rms: float
+    """Standard deviation, over times much longer than `longest_s`."""
+    shortest_s: float = 600.0
+    """Periods of the wandering: from this"""
+    longest_s: float = 864_000.0
+    """to this."""
+    step_s: float = 10.0
+    """It changes in steps of this length."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """A validated twin.toml."""
 
@@ -49,3 +65,4 @@ class Layout:
     components: Mapping[str, ComponentSpec]
     links: tuple[Link, ...]
     instruments: Mapping[str, InstrumentSpec] = field(default_factory=dict)
+    drifts: tuple[DriftSpec, ...] = ()

@@ -85,11 +85,19 @@ def _between(first: object, last: object, share: float) -> object:
 class Settings(Mapping[str, object]):
     """A component's settings at one instant, and since when each of them holds."""
 
-    def __init__(self, values: Mapping[str, object], since_ps: Mapping[str, int], step: int = 0) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        since_ps: Mapping[str, int],
+        step: int = 0,
+        calibration_step: int = 0,
+    ) -> None:
         self._values = dict(values)
         self._since_ps = dict(since_ps)
         self.step = step
         """Number of the drift step, for components that drift."""
+        self.calibration_step = calibration_step
+        """The same for components whose calibration drifts."""
 
     def __getitem__(self, name: str) -> object:
         return self._values[name]
@@ -104,6 +112,7 @@ class Settings(Mapping[str, object]):
         """Whether these are the very same values since the very same times."""
         return (
             self.step == other.step
+            and self.calibration_step == other.calibration_step
             and self._since_ps == other._since_ps
             and all(value is other._values[name] for name, value in self._values.items())
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qdci_lab.units import PS_PER_S, seconds_to_ps
+from sim_devices.twin.calibration import DriftingCalibration
 from sim_devices.twin.component import Signal
 from sim_devices.twin.components import COMPONENTS
 from sim_devices.twin.components.detection import TimeTagger
@@ -13,7 +14,7 @@ from sim_devices.twin.counting import DeadUntil, draw_count
 from sim_devices.twin.graph import Graph, Node
 from sim_devices.twin.handle import ComponentHandle
 from sim_devices.twin.lab_time import LabTime
-from sim_devices.twin.layout import ComponentSpec, Layout, PortAddress
+from sim_devices.twin.layout import ComponentSpec, DriftSpec, Layout, PortAddress
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.tagger import TagReader
 from sim_devices.twin.truth import TruthLog
@@ -31,7 +32,7 @@ class Twin:
         self.lab_time = LabTime()
         self._lock = threading.RLock()
         stream = KeyedStream(self.seed)
-        nodes = {name: _node(name, spec, stream) for name, spec in layout.components.items()}
+        nodes = {name: _node(name, spec, stream, layout.drifts) for name, spec in layout.components.items()}
         self._graph = Graph(nodes, layout.links)
         self._readers = {
             name: TagReader(name, node.component, self._graph, self.lab_time, self._lock)
@@ -163,9 +164,11 @@ class _Handle:
         return self._twin.sense(self._node, quantity, average_s)
 
 
-def _node(name: str, spec: ComponentSpec, stream: KeyedStream) -> Node:
+def _node(name: str, spec: ComponentSpec, stream: KeyedStream, drifts: Sequence[DriftSpec]) -> Node:
     kind = COMPONENTS[spec.type]
-    return Node(name, kind(kind.Parameters(**spec.parameters), stream.child(name)))
+    component = kind(kind.Parameters(**spec.parameters), stream.child(name))
+    own = [drift for drift in drifts if drift.component == name]
+    return Node(name, component, DriftingCalibration(component, own) if own else None)
 
 
 def _address(port: str) -> PortAddress:

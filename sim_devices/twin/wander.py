@@ -23,6 +23,11 @@ class Wander:
         self._phases = 2.0 * math.pi * generator.random(OSCILLATIONS)
         self._amplitude = rms * math.sqrt(2.0 / OSCILLATIONS)
 
+    @staticmethod
+    def farthest(rms: float) -> float:
+        """How far from zero it can come at all: where all oscillations meet."""
+        return rms * math.sqrt(2.0 * OSCILLATIONS)
+
     def at(self, time_s: float) -> float:
         """The value at a time."""
         if self._amplitude == 0.0:

@@ -12,6 +12,7 @@ from sim_devices.twin.components.clocks import (
     ReferenceOscillator,
 )
 from sim_devices.twin.components.coherent_one_way import CowDecoder, PulseCarver
+from sim_devices.twin.components.delay_line import DelayLine
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.gated_detection import GatedDetectors
@@ -36,6 +37,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "coupler": Coupler,
     "cow_decoder": CowDecoder,
     "cw_laser": CwLaser,
+    "delay_line": DelayLine,
     "deployed_fibre": DeployedFibre,
     "frequency_divider": FrequencyDivider,
     "injection_locked_laser": InjectionLockedLaser,

@@ -25,12 +25,17 @@ class AmplifierParameters:
     threshold_ma: Annotated[float, Ge(0)] = 50.0
     slope_w_per_ma: Annotated[float, Gt(0)] = 4e-4
     """Power added per pump current above the threshold (quantum efficiency of the pump)."""
+    monitor_error_db: Annotated[float, Interval(ge=-3, le=3)] = 0.0
+    """Output power that its monitor indicates, less the true one; ALC holds what is indicated."""
 
 
 class Amplifier(Component[AmplifierParameters]):
     """Gain limited by what the pump can add to the signal; ALC holds the total output, ACC the pump current."""
 
     Parameters = AmplifierParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset(
+        {"monitor_error_db", "noise_figure_db", "threshold_ma", "slope_w_per_ma"}
+    )
     DEFAULTS: ClassVar[Mapping[str, object]] = {
         "emission_on": False,
         "control": "ALC",
@@ -56,7 +61,8 @@ class Amplifier(Component[AmplifierParameters]):
         if not settings.flag("emission_on"):
             return 0.0
         if settings["control"] == "ALC":
-            return dbm_to_watt(min(settings.number("output_power_dbm"), own.maximum_output_dbm))
+            held_dbm = settings.number("output_power_dbm") - own.monitor_error_db
+            return dbm_to_watt(min(held_dbm, own.maximum_output_dbm))
         pumped_w = own.slope_w_per_ma * (settings.number("pump_current_ma") - own.threshold_ma)
         return min(pumped_w, dbm_to_watt(own.maximum_output_dbm))
 
@@ -80,11 +86,11 @@ class Amplifier(Component[AmplifierParameters]):
         )
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:
-        """`input_power_w` and `output_power_w`."""
+        """`input_power_w`, and `output_power_w` as indicated."""
         if quantity == "input_power_w":
             return power_at(ports.input("in"))
         if quantity == "output_power_w":
-            return power_at(ports.output("out"))
+            return power_at(ports.output("out")) * db_to_ratio(self.parameters.monitor_error_db)
         return super().sense(quantity, ports, settings)
 
     def checked(self, name: str, value: object) -> object:

@@ -6,7 +6,7 @@ D. Stucki et al., Appl. Phys. Lett. 87, 194108 (2005); Qiu et al., section 2.1.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval
@@ -84,6 +84,9 @@ class CowDecoder(Component[CowDecoderParameters]):
     """Outputs: `data`, and the interferometer's `bright` and `dark`; polarization is not kept."""
 
     Parameters = CowDecoderParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset(
+        {"receiver_loss_db", "data_share", "visibility", "phase_error_rad"}
+    )
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = dict.fromkeys(("data", "bright", "dark"), OPTICAL)
 

@@ -46,6 +46,9 @@ class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
     """Free-running; efficiency and dark rate grow linearly with the bias above breakdown, to the nominal ones."""
 
     Parameters = SinglePhotonDetectorsParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset(
+        {"efficiency", "dark_rate_hz", "afterpulse_probability", "breakdown_bias_v"}
+    )
     COUNTED: ClassVar[frozenset[str]] = frozenset({"count_rate_hz"})
 
     def __init__(self, parameters: SinglePhotonDetectorsParameters, stream: KeyedStream) -> None:

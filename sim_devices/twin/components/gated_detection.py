@@ -7,7 +7,7 @@ gates is lost, and after a click the gates that would begin within the dead time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval
@@ -43,6 +43,7 @@ class GatedDetectors(SinglePhotonDetectors):
     """A gate begins at each rising edge through half of the trigger's swing; without a trigger there are no clicks."""
 
     Parameters = GatedDetectorsParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = SinglePhotonDetectors.CALIBRATIONS | {"gate_delay_ps"}
 
     def __init__(self, parameters: GatedDetectorsParameters, stream: KeyedStream) -> None:
         super().__init__(parameters, stream)

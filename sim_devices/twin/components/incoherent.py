@@ -31,6 +31,7 @@ class Led(Component[LedParameters]):
     """Unpolarised light of a flat spectrum round the quantum channel, its power set by the drive current."""
 
     Parameters = LedParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"power_error_db"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {"emission_on": False, "current_a": 0.0}
     inputs: Mapping[str, str] = {}
     outputs: Mapping[str, str] = {"out": OPTICAL}
@@ -76,6 +77,7 @@ class Transceiver(Component[TransceiverParameters]):
     """A depolarised carrier (its modulation and the network's clients scramble it) that no instrument switches off."""
 
     Parameters = TransceiverParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"power_dbm", "wavelength_nm"})
     inputs: Mapping[str, str] = {}
     outputs: Mapping[str, str] = {"out": OPTICAL}
 

@@ -6,7 +6,7 @@ Both take the voltage that stands at their electrode when the centre of a pulse 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import pi
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Gt, Interval
@@ -35,6 +35,7 @@ class IntensityModulator(Component[IntensityModulatorParameters]):
     """Power transmission sin^2(pi/2 (V + V_bias)/V_pi), no lower than the extinction ratio."""
 
     Parameters = IntensityModulatorParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"v_bias_v", "v_pi_v", "insertion_loss_db"})
     inputs: Mapping[str, str] = {"in": OPTICAL, "rf": VOLTAGE}
     outputs: Mapping[str, str] = {"out": OPTICAL}
 
@@ -76,6 +77,7 @@ class PolarizationModulator(Component[PolarizationModulatorParameters]):
     """Phase pi (V - V_at_zero)/V_pi of V against H: 45 deg, R, 135 deg, L at 0, pi/2, pi, 3 pi/2."""
 
     Parameters = PolarizationModulatorParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"v_at_zero_v", "v_pi_v", "insertion_loss_db"})
     inputs: Mapping[str, str] = {"in": OPTICAL, "rf": VOLTAGE}
     outputs: Mapping[str, str] = {"out": OPTICAL}
 

@@ -31,6 +31,7 @@ class OpticalSwitch(Component[OpticalSwitchParameters]):
     """Ports 1 to n take light in, n + 1 to n + m give it out; light against that direction is left out."""
 
     Parameters = OpticalSwitchParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"insertion_loss_db"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {"connections": frozenset()}
 
     def __init__(self, parameters: OpticalSwitchParameters, stream: KeyedStream) -> None:

@@ -24,12 +24,17 @@ class AttenuatorParameters:
     """Attenuation beyond the insertion loss when 0 dB is commanded."""
     scale: Annotated[float, Interval(ge=0.5, le=2)] = 1.0
     """dB of attenuation per commanded dB."""
+    monitor_error_db: Annotated[float, Interval(ge=-3, le=3)] = 0.0
+    """Powers that its monitors indicate, less the true ones."""
 
 
 class Attenuator(Component[AttenuatorParameters]):
     """Loses insertion_loss + offset + scale x the commanded attenuation; a closed shutter lets nothing pass."""
 
     Parameters = AttenuatorParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset(
+        {"insertion_loss_db", "offset_db", "scale", "monitor_error_db"}
+    )
     DEFAULTS: ClassVar[Mapping[str, object]] = {"attenuation_db": 0.0, "shutter_open": False}
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"out": OPTICAL}
@@ -46,11 +51,12 @@ class Attenuator(Component[AttenuatorParameters]):
         return {"out": optical(inputs, "in").scaled(db_to_ratio(-loss_db))}
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:
-        """`input_power_w` and `output_power_w`."""
+        """`input_power_w` and `output_power_w`, as indicated."""
+        gain = db_to_ratio(self.parameters.monitor_error_db)
         if quantity == "input_power_w":
-            return power_at(ports.input("in"))
+            return power_at(ports.input("in")) * gain
         if quantity == "output_power_w":
-            return power_at(ports.output("out"))
+            return power_at(ports.output("out")) * gain
         return super().sense(quantity, ports, settings)
 
 
@@ -66,6 +72,7 @@ class Coupler(Component[CouplerParameters]):
     """Divides light between `through` and `tap`."""
 
     Parameters = CouplerParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"tap_share", "excess_loss_db"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"through": OPTICAL, "tap": OPTICAL}
 
@@ -91,6 +98,7 @@ class Splitter(Component[SplitterParameters]):
     """Divides light equally between the outputs 1, 2, ..."""
 
     Parameters = SplitterParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"excess_loss_db"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
 
     def __init__(self, parameters: SplitterParameters, stream: KeyedStream) -> None:
@@ -122,6 +130,7 @@ class OpticalFilter(Component[OpticalFilterParameters]):
     """Lets the band pass, and of noise no more than the band; pulses are taken to lie within it."""
 
     Parameters = OpticalFilterParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"centre_nm", "insertion_loss_db"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"out": OPTICAL}
 
@@ -156,6 +165,7 @@ class PowerSensor(Component[PowerSensorParameters]):
     """Shows all the light that reaches it, whatever its wavelength."""
 
     Parameters = PowerSensorParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"calibration_error_db", "dark_power_w"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {}
 

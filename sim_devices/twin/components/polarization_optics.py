@@ -49,6 +49,7 @@ class PolarizationController(Component[PolarizationControllerParameters]):
     """A product of four linear retarders whose retardance follows the voltage, with play if there is hysteresis."""
 
     Parameters = PolarizationControllerParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"v_pi_v", "axis_errors_deg", "insertion_loss_db"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {"voltages_v": (0.0,) * SQUEEZERS}
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"out": OPTICAL}
@@ -103,6 +104,7 @@ class PolarizationDecoder(Component[PolarizationDecoderParameters]):
     """Chooses the basis passively: Z is 45 against 135 degrees, X is R against L."""
 
     Parameters = PolarizationDecoderParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"receiver_loss_db", "intrinsic_error", "z_share"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = dict.fromkeys(("z0", "z1", "x0", "x1"), OPTICAL)
     PHASES_RAD: ClassVar[Mapping[str, float]] = {"z0": 0.0, "x0": pi / 2.0, "z1": pi, "x1": 3.0 * pi / 2.0}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import atan2, cos, hypot, sin
+from math import atan2, cos, hypot, radians, sin
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ class PolarizationSynthesizerParameters:
     """A synthesizer that follows its polarimeter."""
 
     insertion_loss_db: Annotated[float, Interval(ge=0, le=60)] = 0.0
+    azimuth_error_deg: Annotated[float, Interval(ge=-45, le=45)] = 0.0
+    """By how much the state that leaves is turned against the one set, which its polarimeter indicates."""
 
 
 class PolarizationSynthesizer(Component[PolarizationSynthesizerParameters]):
@@ -29,6 +31,7 @@ class PolarizationSynthesizer(Component[PolarizationSynthesizerParameters]):
     """
 
     Parameters = PolarizationSynthesizerParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"azimuth_error_deg", "insertion_loss_db"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {"stokes": (1.0, 0.0, 0.0)}
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = {"out": OPTICAL}
@@ -39,7 +42,9 @@ class PolarizationSynthesizer(Component[PolarizationSynthesizerParameters]):
         """The light with its carriers in the state that is set."""
         del wanted
         light = optical(inputs, "in").scaled(db_to_ratio(-self.parameters.insertion_loss_db))
-        jones = jones_of_stokes(settings.of("stokes", tuple))
+        angle = radians(self.parameters.azimuth_error_deg)
+        turn = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
+        jones = turn @ jones_of_stokes(settings.of("stokes", tuple))
         return {"out": replace(light, lines=tuple(replace(line, jones=jones) for line in light.lines))}
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:

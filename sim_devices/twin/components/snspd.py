@@ -59,6 +59,7 @@ class Snspd(Component[SnspdParameters]):
     """Detectors 1 to 4, each on a fibre of its own."""
 
     Parameters = SnspdParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"efficiency", "dark_rate_hz"})
     COUNTED: ClassVar[frozenset[str]] = frozenset(f"count_rate_hz:{port}" for port in INPUTS)
 
     def __init__(self, parameters: SnspdParameters, stream: KeyedStream) -> None:

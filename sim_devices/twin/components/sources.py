@@ -7,7 +7,7 @@ from math import hypot, sqrt
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, Len
 from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, db_to_ratio, dbm_to_watt
@@ -37,6 +37,10 @@ class WaveformSourceParameters:
 
     clock_error_ppm: Annotated[float, Interval(ge=-1000, le=1000)] = 0.0
     """By how much its reference runs faster than lab time."""
+    amplitude_scale: Annotated[tuple[Annotated[float, Interval(ge=0.5, le=2)], ...], Len(4, 4)] = (1.0,) * 4
+    """Volt at each output per commanded volt."""
+    offset_error_v: Annotated[tuple[Annotated[float, Interval(ge=-1, le=1)], ...], Len(4, 4)] = (0.0,) * 4
+    """Offset at each output less the commanded one."""
 
 
 class WaveformSource(Component[WaveformSourceParameters]):
@@ -46,6 +50,7 @@ class WaveformSource(Component[WaveformSourceParameters]):
     """
 
     Parameters = WaveformSourceParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"amplitude_scale", "offset_error_v"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {
         "waveforms": (None,) * 4,
         "sample_rate_hz": 16e9,
@@ -77,8 +82,10 @@ class WaveformSource(Component[WaveformSourceParameters]):
         samples = settings.of("waveforms", tuple)[index]
         if samples is None or not settings.flag("running") or not settings.of("output_on", tuple)[index]:
             return OFF
-        volts_per_code = settings.of("amplitude_v", tuple)[index] / 2.0 / CODE_FULL_SCALE
-        return Waveform(samples, sample_ps, origin_ps, volts_per_code, settings.of("offset_v", tuple)[index])
+        own = self.parameters
+        amplitude_v = settings.of("amplitude_v", tuple)[index] * own.amplitude_scale[index]
+        offset_v = settings.of("offset_v", tuple)[index] + own.offset_error_v[index]
+        return Waveform(samples, sample_ps, origin_ps, amplitude_v / 2.0 / CODE_FULL_SCALE, offset_v)
 
     def checked(self, name: str, value: object) -> object:
         """As for any component; waveforms must be int8 and equally long, and are copied."""
@@ -115,6 +122,7 @@ class PulsedLaser(Component[PulsedLaserParameters]):
     """One coherent pulse of random phase per rising edge through half of the trigger's swing."""
 
     Parameters = PulsedLaserParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"mean_photons", "wavelength_nm", "trigger_delay_ps"})
     inputs: Mapping[str, str] = {"trigger": VOLTAGE}
     outputs: Mapping[str, str] = {"out": OPTICAL}
 
@@ -164,12 +172,15 @@ class CwLaserParameters:
     maximum_power_dbm: float = 20.0
     calibration_error_db: Annotated[float, Interval(ge=-3, le=3)] = 0.0
     """Emitted less commanded power."""
+    wavelength_error_nm: Annotated[float, Interval(ge=-1, le=1)] = 0.0
+    """Emitted less commanded wavelength."""
 
 
 class CwLaser(Component[CwLaserParameters]):
     """One carrier, linearly polarised along H."""
 
     Parameters = CwLaserParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"calibration_error_db", "wavelength_error_nm"})
     DEFAULTS: ClassVar[Mapping[str, object]] = {
         "emission_on": False,
         "power_dbm": 0.0,
@@ -187,7 +198,7 @@ class CwLaser(Component[CwLaserParameters]):
             return {"out": DARK}
         commanded_dbm = min(settings.number("power_dbm"), self.parameters.maximum_power_dbm)
         power_w = dbm_to_watt(commanded_dbm) * db_to_ratio(self.parameters.calibration_error_db)
-        wavelength_m = settings.number("wavelength_nm") * 1e-9
+        wavelength_m = (settings.number("wavelength_nm") + self.parameters.wavelength_error_nm) * 1e-9
         return {"out": Light(lines=(Line(wavelength_m, power_w, np.array([1.0, 0.0], np.complex128)),))}
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:

@@ -6,7 +6,7 @@ without the fourth state is a code of three states.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Interval
 
@@ -37,6 +37,7 @@ class ThreeStateDecoder(Component[ThreeStateDecoderParameters]):
     """Z is 45 against 135 degrees, X is R (|+>) against L (|->)."""
 
     Parameters = ThreeStateDecoderParameters
+    CALIBRATIONS: ClassVar[frozenset[str]] = frozenset({"receiver_loss_db", "z_error", "x_error", "z_share"})
     inputs: Mapping[str, str] = {"in": OPTICAL}
     outputs: Mapping[str, str] = dict.fromkeys(("z0", "z1", "x0", "x1"), OPTICAL)
 
