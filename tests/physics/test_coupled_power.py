@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from sim_devices.twin.components.multicore_fibre import MulticoreFibre, MulticoreFibreParameters
 from sim_devices.twin.coupled_power import hexagonal_coupling, integrate
-from sim_devices.twin.light import Light
+from sim_devices.twin.light import Light, Line
+from sim_devices.twin.streams import KeyedStream
+from sim_devices.twin.timeline import Settings
 from tests.physics import closed_form
 from tests.physics.ji_bench import TESTBED, JiBench
 
@@ -78,6 +81,21 @@ def test_the_bench_shows_the_noise_of_equation_7_at_its_receiver():
     expected = numbers.raman_w_per_nm_and_w * 10**1.2 * 1e-3 * 10**-0.015
     assert light.noise_w_per_nm == pytest.approx(expected, rel=1e-3)
     assert bench.process("1").noise_hz == pytest.approx(closed_form.noise_hz(numbers, 12.0), rel=2e-3)
+
+
+@pytest.mark.parametrize("output", ["b1", "a1"])
+def test_a_fibre_of_one_core_scatters_as_the_formulas_of_one_fibre_say(output: str):
+    """Carrier and quantum channel share the core, one way or against each other."""
+    parameters = MulticoreFibreParameters(25.0, ALPHA_Q, ALPHA_C, (0.5,), 1.468, 0.0, BETA)
+    fibre = MulticoreFibre(parameters, KeyedStream(1, ("fibre",)))
+    carrier = Light(lines=(Line(1530e-9, 1e-3),))
+    light = fibre.propagate({"a1": carrier}, Settings({}, {}), (output,))[output]
+    assert isinstance(light, Light)
+    forward = (math.exp(-ALPHA_C * 25.0) - math.exp(-ALPHA_Q * 25.0)) / (ALPHA_Q - ALPHA_C)
+    backward = -math.expm1(-(ALPHA_Q + ALPHA_C) * 25.0) / (ALPHA_Q + ALPHA_C)
+    expected = 1e-3 * 10**-0.1 * BETA * (forward if output == "b1" else backward)
+    assert light.noise_w_per_nm == pytest.approx(expected, rel=1e-6)
+    assert light.noise_shares.raman == pytest.approx(1.0)
 
 
 def test_a_carrier_in_the_quantum_core_is_far_worse_than_one_beside_it():

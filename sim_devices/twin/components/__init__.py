@@ -21,6 +21,7 @@ from sim_devices.twin.components.modulators import IntensityModulator, Polarizat
 from sim_devices.twin.components.multicore_fibre import MulticoreFibre
 from sim_devices.twin.components.optical_clock import ClockModulator, ClockReceiver, InjectionLockedLaser
 from sim_devices.twin.components.optical_switch import OpticalSwitch
+from sim_devices.twin.components.paddles import PaddleController
 from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
 from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
 from sim_devices.twin.components.polarization_synthesizer import PolarizationSynthesizer
@@ -48,6 +49,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "optical_filter": OpticalFilter,
     "optical_switch": OpticalSwitch,
     "oscilloscope_input": OscilloscopeInput,
+    "paddle_controller": PaddleController,
     "polarization_controller": PolarizationController,
     "polarization_decoder": PolarizationDecoder,
     "polarization_modulator": PolarizationModulator,

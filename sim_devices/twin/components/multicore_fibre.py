@@ -46,8 +46,8 @@ class MulticoreFibreParameters:
     length_km: Annotated[float, Gt(0)]
     quantum_attenuation_per_km: Annotated[float, Interval(gt=0, le=10)]
     classical_attenuation_per_km: Annotated[float, Interval(gt=0, le=10)]
-    fan_loss_db: Annotated[tuple[float, ...], Len(2, 37)]
-    """Per core, at each end; also says how many cores there are."""
+    fan_loss_db: Annotated[tuple[float, ...], Len(1, 37)]
+    """Per core, at each end; also says how many cores there are (one: a single-mode fibre with its Raman noise)."""
     group_index: Annotated[float, Interval(ge=1, le=2)]
     crosstalk_per_km: PerKm
     """Coupled-power coefficient h between neighbours."""
