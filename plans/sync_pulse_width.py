@@ -228,7 +228,7 @@ def _draw(run: Run, path: Path) -> None:
 
 def _draw_arrivals(axes: Axes, centred_ps: Mapping[int, NDArray[np.float64]]) -> None:
     widest_ps = max(float(np.abs(values).max()) for values in centred_ps.values())
-    bins = np.linspace(-widest_ps, widest_ps, 41).tolist()
+    bins = [float(edge) for edge in np.linspace(-widest_ps, widest_ps, 41)]
     for source, values in centred_ps.items():
         label = f"{_name(source)}: {np.std(values):.1f} ps rms, {values.size} pulses"
         axes.hist(values, bins, histtype="step", color=_color(source), label=label)

@@ -7,6 +7,7 @@ noise with a spectrum like 1/f between the shortest and the longest period. Assu
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim_devices.twin.streams import KeyedStream
 
@@ -33,3 +34,11 @@ class Wander:
         if self._amplitude == 0.0:
             return 0.0
         return self._amplitude * float(np.sum(np.cos(self._rates * time_s + self._phases)))
+
+    def over(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values at many times, shape (n,)."""
+        values = np.zeros(times_s.shape)
+        if self._amplitude > 0.0:
+            for rate, phase in zip(self._rates, self._phases, strict=True):
+                values += np.cos(rate * times_s + phase)
+        return self._amplitude * values

@@ -25,8 +25,8 @@ from sim_devices.server.c_api import function_table
 ROOT = Path(__file__).parents[2]
 TESTBED = ROOT / "configs" / "ji_mcf"
 TCP = (
-    "alice.awg", "alice.voa", "classical.laser", "classical.launch_voa", "classical.power_meter", "switch",
-    "probe.laser", "probe.voa", "probe.power_meter",
+    "alice.awg", "alice.voa", "alice.oscilloscope", "classical.laser", "classical.launch_voa",
+    "classical.power_meter", "switch", "probe.laser", "probe.voa", "probe.power_meter",
 )  # fmt: skip
 PTY = ("classical.amplifier", "bob.polarization_controller", "bob.detectors")
 
@@ -111,7 +111,8 @@ def test_all_devices_are_there(bench):
 @pytest.mark.parametrize("name", TCP)
 def test_instruments_on_sockets_say_what_they_are(bench, name):
     device = bench.devices[name]
-    maker_or_model = "polatis" if name == "switch" else device.model.split()[-1].lower()
+    makers = {"switch": "polatis", "alice.oscilloscope": "keysight"}
+    maker_or_model = makers.get(name) or device.model.split()[-1].lower()
     assert maker_or_model in ask_tcp(device.address, b"*IDN?").lower()
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from sim_devices.config import load_twin
 from sim_devices.twin.electrical import ClickProcess
-from sim_devices.twin.layout import ComponentSpec, Layout
+from sim_devices.twin.layout import ComponentSpec, Layout, Link, PortAddress
 from sim_devices.twin.twin import Twin
 
 TESTBED = Path(__file__).parents[2] / "configs" / "ji_mcf"
@@ -31,6 +31,11 @@ class Pattern:
     def right_channel(self) -> NDArray[np.int64]:
         """The input (1 to 4: Z0, Z1, X0, X1) that should click."""
         return np.where(self.is_z, 1, 3) + self.bit
+
+
+def _link(text: str) -> Link:
+    source, target = (PortAddress(*end.split(".")) for end in text.split())
+    return Link(source, target)
 
 
 def random_pattern(slots: int = 10_240, seed: int = 0) -> Pattern:
@@ -61,11 +66,22 @@ def ji_layout(**changes: dict[str, object]) -> Layout:
 
 
 class JiBench:
-    """A twin that sends `pattern` through core 1 at 20 dB; `align` turns the receiver's polarization right."""
+    """A twin that sends `pattern` through core 1 at 20 dB; `align` turns the receiver's polarization right.
 
-    def __init__(self, pattern: Pattern | None = None, seed: int = 1, **changes: dict[str, object]) -> None:
+    `links` are more links, written as in "reference.3 awg.reference".
+    """
+
+    def __init__(
+        self,
+        pattern: Pattern | None = None,
+        seed: int = 1,
+        *,
+        links: tuple[str, ...] = (),
+        **changes: dict[str, object],
+    ) -> None:
         self.pattern = random_pattern() if pattern is None else pattern
-        self.twin = Twin(ji_layout(**changes), seed)
+        layout = ji_layout(**changes)
+        self.twin = Twin(replace(layout, links=layout.links + tuple(map(_link, links))), seed)
         self.twin.handle("awg").apply(
             waveforms=waveforms(self.pattern),
             sample_rate_hz=16e9,
