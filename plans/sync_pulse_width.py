@@ -23,9 +23,10 @@ from plans.stubs import Findings, read_together, trigger_in_turn
 from qdci_lab.analysis.sync_pulse import FWHM_PER_RMS, SyncPulses, combined, find_sync_pulses
 from qdci_lab.errors import AcquisitionError
 from qdci_lab.progress import Column
+from qdci_lab.record.parts import NUMBER
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
-from qdci_lab.sweep import sweep
+from qdci_lab.sweep import PointMark, sweep
 
 CABLE, OPTICAL = 1, 2
 SOURCES = {"cable": CABLE, "optical": OPTICAL}
@@ -62,10 +63,12 @@ def sync_pulse_width(
         yield from _set_up(link, pulses)
 
         def record_pulses(point: tuple[str, int]) -> MsgGenerator[None]:
-            yield from _light(link, on=point[0] == "optical")
+            source = SOURCES[point[0]]
+            yield from _light(link, on=source == OPTICAL)
             yield from trigger_in_turn([link.oscilloscope])
-            reading = yield from read_together([link.oscilloscope], stream=TRACES)
-            yield from found.record(_findings(link, reading, SOURCES[point[0]]))
+            mark = PointMark("trace_row", points.index(point) + 1)
+            reading = yield from read_together([mark, link.oscilloscope], stream=TRACES)
+            yield from found.record({**_findings(link, reading, source), "record": (point[1], "1")})
 
         yield from sweep(points, record_pulses, label=lambda point: f"{point[0]} {point[1]}")
 
@@ -132,7 +135,7 @@ def _light(link: Any, *, on: bool) -> MsgGenerator[None]:
 def _findings(link: Any, reading: Mapping[str, Any], source: int) -> dict[str, tuple[float, str]]:
     """What one record comes to; not-a-number where nothing was measured."""
     pulses = None
-    if reading:
+    if link.oscilloscope.sample_interval.name in reading:
         name, channel = link.oscilloscope.name, _channels(link)[source - 1]
         data = {key: item["value"] for key, item in reading.items()}
         _check_within_range(link, np.asarray(data[f"{name}_waveform_{channel}"]), channel)
@@ -212,13 +215,14 @@ def _conclude(rows: Sequence[Mapping[str, Any]]) -> str:
 def _draw(run: Run, path: Path) -> None:
     """Samples of one record folded onto the period with the Gaussian, above; arrivals of all pulses, below."""
     rows = [event["data"] for event in run.events("primary")]
-    traces = [event["data"] for event in run.events(TRACES)]
+    # Of a point that was taken twice, the later trace counts.
+    traces = {event["data"][NUMBER]: event["data"] for event in run.events(TRACES)}
     present = list(widths_ps(rows))
     figure, axes = new_figure(run, "Sync pulses", rows=len(present) + 1)
     figure.set_size_inches(8.0, 3.0 * len(present) + 2.6)
     centred = {}
     for source, upper in zip(present, axes, strict=False):
-        own = [number for number, row in enumerate(rows) if round(float(row["sync_source"])) == source]
+        own = [row[NUMBER] for row in rows if round(float(row["sync_source"])) == source]
         found = [_drawn_pulses(run, traces[number], source) for number in own]
         _draw_pulse(upper, run, traces[own[0]], found[0], source, widths_ps(rows)[source])
         centred[source] = np.concatenate([pulses.arrivals_ps for pulses in found])
@@ -303,7 +307,8 @@ REPORT = Report(
         Column("sync_height", "height V", "{:.4f}"),
     ),
     points={
-        "source": "sync_source", "pulses": "sync_pulses", "fwhm_ps": "sync_fwhm", "fwhm_error_ps": "sync_fwhm_error",
+        "source": "sync_source", "record": "sync_record", "pulses": "sync_pulses",
+        "fwhm_ps": "sync_fwhm", "fwhm_error_ps": "sync_fwhm_error",
         "fwhm_spread_ps": "sync_fwhm_spread", "jitter_ps": "sync_jitter", "jitter_error_ps": "sync_jitter_error",
         "arrival_ps": "sync_arrival", "height_v": "sync_height",
     },
