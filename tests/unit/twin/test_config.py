@@ -56,7 +56,7 @@ def test_a_good_testbed_has_no_mistakes(folder: Path):
 
 def test_ji_mcf_is_in_order():
     layout = load_twin(TESTBED)
-    assert len(layout.instruments) == 13
+    assert len(layout.instruments) == 14
     assert {spec.type for spec in layout.components.values()} >= {"multicore_fibre", "time_tagger"}
 
 
