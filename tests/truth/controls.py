@@ -26,6 +26,16 @@ from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
 from qdci_lab.experiment import Outcome, run_experiment
 from qdci_lab.record.replay import Run
 from tests.physics import closed_form
+from tests.truth.link_controls import (
+    found_added_loss,
+    found_launch,
+    found_stability,
+    found_switching,
+    hidden_added_loss,
+    hidden_launch,
+    hidden_stability,
+    hidden_switching,
+)
 
 ROOT = Path(__file__).parents[2]
 Changes = Mapping[tuple[str, str], Any]
@@ -347,6 +357,23 @@ CONTROLS = {
     ),
     "sync_pulse_width": Control(
         "sync_pulse_width", {"records": 3}, _hidden_sync, _found_sync, false_alarm=2 * Z_THREE
+    ),
+    "skr_vs_launch_power": Control(
+        "skr_vs_launch_power", {"launch_powers_dbm": [-10.0, 12.0], "detections": 5e5, "keep_tags": False},
+        hidden_launch, found_launch, false_alarm=6 * Z_THREE, seeds=1,
+    ),
+    "attenuation_sweep": Control(
+        "attenuation_sweep", {"added_losses_db": [0.0, 3.0], "detections": 3e4},
+        hidden_added_loss, found_added_loss, false_alarm=4 * Z_THREE, seeds=1, testbed="qiu_cow_dci",
+    ),
+    "stability": Control(
+        "stability", {"hours": 8 / 6, "every_s": 600.0, "block_s": 2.0},
+        hidden_stability, found_stability, false_alarm=3 * Z_THREE, seeds=1, testbed="qiu_cow_dci",
+    ),
+    "core_switching": Control(
+        "core_switching",
+        {"currents_ma": [0.0, 30.0], "blocks": 1, "block_detections": 1e5, "max_block_s": 120.0, "duration_h": 0.12},
+        hidden_switching, found_switching, false_alarm=8 * Z_THREE, seeds=1, testbed="clason_trusted_node",
     ),
     "characterise_cores": Control(
         "characterise_cores", {"averaging_s": 0.05, "count_s": 0.5}, _hidden_cores, _found_cores,
