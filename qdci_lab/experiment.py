@@ -16,6 +16,7 @@ from rich.console import Console
 from qdci_lab.addresses import REPLAY
 from qdci_lab.config import check_options, suggest
 from qdci_lab.errors import ConfigError, Interrupted, LabError, Mistake, RecordError
+from qdci_lab.live_figure import LiveFigure
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.append_only import is_being_written
@@ -233,9 +234,12 @@ def _measure(session: Session, plan: Callable[[], Any], report: Report, console:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
         engine.subscribe(LiveTable(console, report.columns))
         engine.subscribe(bar)
+        figure = LiveFigure(recorder)
+        engine.subscribe(figure)
         engine.waiting_hook = bar.waiting
         with _failures_in_order(recorder, console):
             run_stoppable(engine, plan())
+            figure.wait()
             recorder.wait()
     if recorder.path is None:
         raise RecordError("the plan made no run")

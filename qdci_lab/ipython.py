@@ -8,7 +8,9 @@ import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.utils import ProgressBarManager
+from rich.console import Console
 
+from qdci_lab.live_figure import LiveFigure
 from qdci_lab.record.catalogue import Catalogue
 from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import PersistentMetadata, Session, find_plans, open_session
@@ -21,14 +23,19 @@ def prompt_namespace(session: Session) -> dict[str, Any]:
     engine, recorder = session.run_engine()
     engine.md = PersistentMetadata(session.directory / METADATA_FILE)
     callback = BestEffortCallback()
-    callback.disable_plots()  # drawing takes longer than a point; the figure comes from the file
+    callback.disable_plots()  # drawing takes longer than a point; the plan's own figure grows beside the run
     engine.subscribe(callback)
+    engine.subscribe(LiveFigure(recorder, finish=_tell_figure))
     engine.waiting_hook = ProgressBarManager()
     return {
         "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": session.baseline,
         "recorder": recorder, "bp": bp, "bps": bps, "bpp": bpp, "session": session, "rehearse": rehearse,
         **session.namespace(), **find_plans(),
     }  # fmt: skip
+
+
+def _tell_figure(path: Path) -> None:
+    Console().print(f"figure  {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def start_prompt(folder: Path, *, addresses: str, directory: Path, seed: int | None = None) -> None:

@@ -20,6 +20,7 @@ from qdci_lab.record.parts import SWEEP
 from qdci_lab.signals import TaskStatus
 
 BASELINE = "baseline"
+MOST_ROWS = 60
 
 
 @dataclass(frozen=True)
@@ -46,36 +47,55 @@ class Column:
 
 
 def table_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], title: str) -> Table:
-    """A finished table of events."""
-    table = Table(title=title, title_justify="left")
+    """A finished table of events; of a long run, one in so many."""
+    step = _step(len(rows))
+    table = Table(title=title + _thinned(step, len(rows)), title_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right")
-    for data in rows:
+    for data in rows[::step]:
         table.add_row(*(column.text(data) for column in columns))
     return table
 
 
+def _step(points: int) -> int:
+    """Every how many points a row is shown, so that a long run does not fill the terminal."""
+    return max(1, math.ceil(points / MOST_ROWS))
+
+
+def _thinned(step: int, points: int) -> str:
+    return "" if step == 1 else f" (one of {step} points of {points})"
+
+
 class LiveTable:
-    """Prints each event of the primary stream as it comes; a document callback."""
+    """Prints each event of the primary stream as it comes, of a long run one in so many; a document callback."""
 
     def __init__(self, console: Console, columns: Sequence[Column]) -> None:
         self._console = console
         self._columns = columns
         self._primary: set[str] = set()
+        self._step = 1
         self._width = [max(len(column.heading), 9 if column.error_key is None else 15) for column in columns]
 
     def __call__(self, name: str, document: Mapping[str, Any]) -> None:
         """Take one document."""
         if name == "start":
-            self._line([column.heading for column in self._columns], style="bold")
+            points = int(document.get("num_points", 0))
+            self._step = _step(points)
+            self._line(
+                [column.heading for column in self._columns], style="bold", note=_thinned(self._step, points)
+            )
         elif name == "descriptor" and document["name"] == "primary":
             self._primary.add(document["uid"])
-        elif name == "event" and document["descriptor"] in self._primary:
+        elif (
+            name == "event"
+            and document["descriptor"] in self._primary
+            and document["seq_num"] % self._step == 1 % self._step
+        ):
             self._line([column.text(document["data"]) for column in self._columns])
 
-    def _line(self, cells: Sequence[str], style: str = "") -> None:
+    def _line(self, cells: Sequence[str], style: str = "", note: str = "") -> None:
         padded = (cell.rjust(width) for cell, width in zip(cells, self._width, strict=True))
-        self._console.print("  ".join(padded), style=style, highlight=False, soft_wrap=True)
+        self._console.print("  ".join(padded) + note, style=style, highlight=False, soft_wrap=True)
 
 
 class RunProgress:
