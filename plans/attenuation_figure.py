@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from plans import qiu_published
 from plans.figures import DOTS_PER_INCH, MEASURED, PUBLISHED, QBER_Z, origin
+from plans.published import qiu
 from qdci_lab.record.replay import Run
 
 SIZE_IN = (8.0, 8.2)
@@ -30,7 +30,7 @@ def draw_attenuation_sweep(run: Run, path: Path) -> None:
     figure = Figure(figsize=SIZE_IN, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(panels, 1, sharex=True, height_ratios=[3, 2, 2][:panels])
-    published = run.start.get("testbed") == qiu_published.TESTBED
+    published = run.start.get("testbed") == qiu.TESTBED
     _draw_key_rate(axes[0], columns, published, str(run.start.get("key_rate_means", "")))
     _draw_error_rate(axes[1], columns, published)
     if panels == 3:
@@ -72,7 +72,7 @@ def _draw_key_rate(axes: Axes, columns: Mapping[str, Any], published: bool, mean
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:.0f}"))
     low = 0.5 * float(np.min(rate_bps[some], initial=600.0))
-    highest = float(np.max(rate_bps, initial=qiu_published.KEY_RATE_BPS.mean if published else 4.0 * low))
+    highest = float(np.max(rate_bps, initial=qiu.KEY_RATE_BPS.mean if published else 4.0 * low))
     axes.set_ylim(low, 1.3 * highest)
     if not some.all():  # an empty artist that is not clipped would upset the layout
         axes.plot(loss_db[~some], np.full(np.sum(~some), 1.15 * low), "v", color=MEASURED, ms=8)
@@ -95,7 +95,7 @@ def _draw_key_rate(axes: Axes, columns: Mapping[str, Any], published: bool, mean
 
 
 def _draw_published_rates(axes: Axes) -> None:
-    points = [point for point in qiu_published.ATTENUATION_TEST if point.skr_bps.mean > 0.0]
+    points = [point for point in qiu.ATTENUATION_TEST if point.skr_bps.mean > 0.0]
     axes.errorbar(
         [point.added_loss_db for point in points],
         [point.skr_bps.mean for point in points],
@@ -114,7 +114,7 @@ def _draw_error_rate(axes: Axes, columns: Mapping[str, Any], published: bool) ->
         ms=4, lw=1, capsize=2, label="QBER (95 % interval)",
     )  # fmt: skip
     if published:
-        points = [(point.added_loss_db, point.qber) for point in qiu_published.ATTENUATION_TEST if point.qber]
+        points = [(point.added_loss_db, point.qber) for point in qiu.ATTENUATION_TEST if point.qber]
         axes.errorbar(
             [loss_db for loss_db, _ in points], [100 * qber.mean for _, qber in points],
             [100 * qber.deviation for _, qber in points], color=PUBLISHED, marker="s", mfc="none", ms=5, lw=0,
@@ -132,7 +132,7 @@ def _draw_visibility(axes: Axes, columns: Mapping[str, Any], published: bool) ->
         color=MEASURED, marker="o", ms=4, lw=1, capsize=2, label="visibility, background subtracted",
     )  # fmt: skip
     if published:
-        mean, deviation = qiu_published.VISIBILITY
+        mean, deviation = qiu.VISIBILITY
         axes.axhline(100 * mean, color=PUBLISHED, lw=0.9, ls="--")
         axes.axhspan(100 * (mean - deviation), 100 * (mean + deviation), color=PUBLISHED, alpha=0.12, lw=0)
         axes.plot(

@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plans import qiu_published
 from plans.campaign import RESUMED, elapsed_s
 from plans.figures import DOTS_PER_INCH, MEASURED, PUBLISHED, QBER_X, QBER_Z, WIESEMANN, origin
 from plans.gaps import STREAM as GAPS
+from plans.published import qiu
 from qdci_lab.analysis.allan import allan_deviation
 from qdci_lab.record.parts import ELAPSED
 from qdci_lab.record.replay import Run
@@ -32,15 +32,15 @@ class Series:
     label: str
     factor: float
     color: str
-    published: qiu_published.Published
+    published: qiu.Published
     digits: int
 
 
 SERIES = (
-    Series("link_key_rate", "secret key rate (b/s)", 1.0, MEASURED, qiu_published.KEY_RATE_BPS, 0),
-    Series("link_error_rate", "QBER (%)", 100.0, QBER_Z, qiu_published.QBER, 2),
-    Series("link_visibility", "visibility (%)", 100.0, WIESEMANN, qiu_published.VISIBILITY, 2),
-    Series("link_detection_rate", "detections (1/s)", 1.0, QBER_X, qiu_published.DETECTIONS, 0),
+    Series("link_key_rate", "secret key rate (b/s)", 1.0, MEASURED, qiu.KEY_RATE_BPS, 0),
+    Series("link_error_rate", "QBER (%)", 100.0, QBER_Z, qiu.QBER, 2),
+    Series("link_visibility", "visibility (%)", 100.0, WIESEMANN, qiu.VISIBILITY, 2),
+    Series("link_detection_rate", "detections (1/s)", 1.0, QBER_X, qiu.DETECTIONS, 0),
 )
 
 
@@ -54,7 +54,7 @@ def draw_stability(run: Run, path: Path) -> None:
     figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 0.955))
     FigureCanvasAgg(figure)
     grid = figure.subplots(3, 2)
-    published = run.start.get("testbed") == qiu_published.TESTBED
+    published = run.start.get("testbed") == qiu.TESTBED
     shown = [series for series in SERIES if series.key in columns]
     for axes, series in zip(grid.ravel()[: len(shown)], shown, strict=True):
         _draw_series(axes, days, columns[series.key] * series.factor, series, published)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from plans.dark_counts_vs_launch_power import as_published_dbm
-from plans.published.table import Row, Runs, family, last_values
+from plans.published.table import Row, Runs, family, points_of, run_of
 from plans.skr_vs_distance import FIBRE, RECEIVER
 from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
 from qdci_lab.analysis.code import make_code
@@ -17,6 +17,7 @@ from qdci_lab.units import dbm_to_watt, photon_energy_j, watt_to_dbm
 
 PROTOCOL = OneDecoyProtocol.for_code(make_code(1024, 0.798, 0.898, 1), 0.523, 0.131)
 LENGTH_KM, BLOCK, CLOCK_HZ, PERIOD_S = 3.5, 1e8, 1e8, 1e-8
+TESTBED = "ji_mcf"
 LAUNCH_POWERS_DBM = (11.0, 12.0, 13.0, 14.0)
 IN_BAND_FACTOR = 2.38
 
@@ -51,9 +52,9 @@ def key_rates(runs: Runs) -> Sequence[Row]:
         / 1e3
     )
     source_dark, source_loud = "formula", "formula"
-    if "skr_vs_launch_power" in runs and runs["skr_vs_launch_power"].start.get("testbed") == "ji_mcf":
-        run = runs["skr_vs_launch_power"]
-        points = last_values(run, {"dbm": "link_launch_power", "skr": "link_skr_rusca_2018"})
+    run = run_of(runs, "skr_vs_launch_power", TESTBED)
+    if run is not None:
+        points = points_of(run, {"dbm": "link_launch_power", "skr": "link_skr_rusca_2018"})
         quiet = [point["skr"] for point in points if point["dbm"] < 0.0]
         bright = [point["skr"] for point in points if point["dbm"] > 10.5]
         if quiet:
@@ -136,9 +137,9 @@ def key_rates(runs: Runs) -> Sequence[Row]:
 
 def _distances(runs: Runs) -> list[Row]:
     measured: dict[float, tuple[float, str]] = {}
-    run = runs.get("skr_vs_distance")
+    run = run_of(runs, "skr_vs_distance", TESTBED)
     if run is not None:
-        points = last_values(run, {"km": "channel_distance", "skr": "link_skr_rusca_2018"})
+        points = points_of(run, {"km": "channel_distance", "skr": "link_skr_rusca_2018"})
         measured = {float(point["km"]): (float(point["skr"]), run.path.name) for point in points}
     rows = []
     for km in (50.0, 100.0, 150.0):
@@ -207,7 +208,7 @@ def _rate_at_qber(qber: float) -> float:
 def noise_and_data(runs: Runs) -> Sequence[Row]:
     """Figures 3, 4, 6 and the data link."""
     simulated_dbm, how = _figure_3_dbm(), "formula"
-    run = runs.get("dark_counts_vs_launch_power")
+    run = run_of(runs, "dark_counts_vs_launch_power", TESTBED)
     measured_dbm, how_measured = simulated_dbm, "formula"
     if run is not None:
         rows = [event["data"] for event in run.events("primary")]

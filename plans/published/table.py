@@ -9,10 +9,11 @@ from typing import Any, Literal
 from rich.table import Table
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record.parts import JoinedRun
 from qdci_lab.record.replay import Run
 
-Runs = Mapping[str, Run]
-"""The newest recorded run of each plan, by the plan's name."""
+Runs = Mapping[tuple[str, str], Sequence[Run]]
+"""Recorded runs by the names of plan and testbed, the newest first."""
 Kind = Literal["A", "B", "C", "input"]
 KINDS = {
     "A": "from first principles",
@@ -137,18 +138,26 @@ def families_of(runs: Runs) -> list[tuple[str, Sequence[Row]]]:
     return [(family.title, family.rows(runs)) for family in FAMILIES]
 
 
-def newest_runs(directory: Path | None) -> dict[str, Run]:
-    """The newest recorded run of each plan in a folder that has points; none without a folder."""
-    found: dict[str, Run] = {}
+def newest_runs(directory: Path | None) -> dict[tuple[str, str], list[Run]]:
+    """The runs in a folder that ran to their end and have points, resumed ones as a whole; none without a folder."""
+    found: dict[tuple[str, str], list[Run]] = {}
     if directory is None:
         return found
     if not directory.is_dir():
         raise RecordError(f"there is no folder {directory}")
-    for path in sorted(directory.glob("*.h5")):
+    for path in sorted(directory.glob("*.h5"), reverse=True):
         run = Run(path)
         if "primary" in run.streams and run.stop is not None and run.stop.get("exit_status") == "success":
-            found[str(run.start.get("plan_name", ""))] = run
+            names = str(run.start.get("plan_name", "")), str(run.start.get("testbed", ""))
+            found.setdefault(names, []).append(JoinedRun(path))
     return found
+
+
+def run_of(
+    runs: Runs, plan: str, testbed: str, accept: Callable[[Run], bool] = lambda _run: True
+) -> Run | None:
+    """The newest run of a plan on a testbed that is accepted, None without one."""
+    return next((run for run in runs.get((plan, testbed), ()) if accept(run)), None)
 
 
 def as_table(title: str, rows: Iterable[Row]) -> Table:
@@ -201,6 +210,8 @@ def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
-def last_values(run: Run, keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The points of a run as plain numbers, by short names."""
+def points_of(run: Run | None, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The points of a run as plain numbers, by short names; none without a run."""
+    if run is None:
+        return []
     return [{name: event["data"][key] for name, key in keys.items()} for event in run.events("primary")]

@@ -12,6 +12,7 @@ from ophyd.utils import LimitError
 from rich.console import Console
 
 from plans.attenuation_sweep import attenuation_sweep
+from plans.published import families_of, newest_runs
 from plans.stability import stability
 from qdci_lab.experiment import compare_with_raw_data, replay_file, run_experiment
 from qdci_lab.record.replay import Run
@@ -60,6 +61,17 @@ def test_the_file_says_what_each_rate_assumes_and_when_the_loss_was_taken_away(s
     assert '"cutoff_loss_db": 24.5' in configuration["link_analysis_settings"]
     assert run_.start["key_rate_means"] == "coherent one-way, restricted collective attacks only"
     assert [event["data"]["link_cut_off"] for event in run_.events("primary")] == [0, 0, 1]
+
+
+def test_the_published_table_takes_its_values_from_the_run(swept):
+    outcome, _ = swept
+    rows = [row for _, group in families_of(newest_runs(outcome.file.parent)) for row in group]
+    by_run = {row.quantity: row for row in rows if row.how == outcome.file.name}
+    for point in outcome.points:
+        row = by_run[f"key rate with {point['added_loss_db']:.0f} dB added"]
+        assert row.obtained == point["skr_bps"]
+    assert by_run["key rate with 12 dB added"].verdict == "agrees"
+    assert len(by_run) == len(LOSSES_DB)
 
 
 def test_a_replay_gives_the_same_figure_and_every_number_bit_for_bit(swept, tmp_path, console):

@@ -1,5 +1,6 @@
 """The table of published against obtained values."""
 
+import math
 import re
 from pathlib import Path
 
@@ -96,3 +97,35 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
     assert newest_runs(None) == newest_runs(tmp_path) == {}
     with pytest.raises(RecordError, match="no folder"):
         newest_runs(tmp_path / "nothing")
+
+
+class Campaign:
+    """A recorded run of core switching: core, current in mA, blocks and key rate of each step."""
+
+    path = Path("campaign.h5")
+
+    def __init__(self, cores, steps):
+        self.start = {"plan_args": {"cores": cores}}
+        self._steps = steps
+
+    def events(self, _stream):
+        for core, current_ma, blocks, skr_bps in self._steps:
+            step = {"core": core, "current": current_ma, "blocks": blocks, "skr": skr_bps}
+            yield {"data": {f"step_{key}": value for key, value in step.items()}}
+
+
+def test_key_rates_of_the_trusted_node_are_means_over_the_blocks_of_the_newest_campaign():
+    through = Campaign(
+        [1, 6], [(1, 0.0, 50, 200.0), (1, 45.0, 25, 8.0), (6, 0.0, 50, 100.0), (6, 45.0, 0, math.nan)]
+    )
+    past = Campaign([0], [(0, 0.0, 10, 5000.0)])
+    other = Campaign([1, 6], [(1, 0.0, 50, 1.0)])
+    runs = {("core_switching", "clason_trusted_node"): [past, through, other]}
+    found = [row for _, group in families_of(runs) for row in group]
+    mean_bps = (50 * 200.0 + 25 * 8.0 + 50 * 100.0) / 125
+    whole = row_of(found, "key rate LiU-NYK with the multicore fibre$")
+    assert (whole.obtained, whole.how) == (pytest.approx(mean_bps), "campaign.h5")
+    assert row_of(found, "without the multicore fibre, SNSPD").obtained == pytest.approx(5.0)
+    assert row_of(found, "NYK-KTH$").how == "formula"
+    assert row_of(found, "at 45 mA .* core 1$").obtained == pytest.approx(0.04)
+    assert row_of(found, "at 45 mA .* core 6$").obtained is None
