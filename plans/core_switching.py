@@ -299,7 +299,7 @@ class _Campaign:
 
     def _lab_time(self) -> MsgGenerator[float]:
         """Seconds on the lab's clock; in a rehearsal what its acquisitions would have taken."""
-        yield from bps.trigger(self.link.now, wait=True)
+        yield from trigger_in_turn([self.link.now])
         return float((yield from bps.rd(self.link.now, default_value=self.began_s + self.unmeasured_s)))
 
     def _look_at_the_clock(self) -> MsgGenerator[float]:

@@ -65,7 +65,7 @@ def _draw_errors(axes: Axes, blocks: Any, hours: Any) -> None:
         mean, spread = PUBLISHED_QBER[basis]
         published = f"Clason et al. {basis.upper()}: {mean} ± {spread} %"
         axes.axhline(mean, color=color, lw=0.9, ls="--", label=published)
-    axes.set_xlabel("lab time spent measuring (h)")
+    axes.set_xlabel("lab time (h), pauses left out")
     axes.set_ylabel("QBER (%)")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=7, loc="lower right", ncols=2, markerscale=3)

@@ -114,7 +114,7 @@ def _draw_series(
             ls="--",
             label=f"Qiu et al. {level:.{digits}f} ± {spread:.{digits}f}",
         )
-    axes.set_xlabel("lab time spent measuring (days)")
+    axes.set_xlabel("lab time (days), pauses left out")
     axes.set_ylabel(series.label)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="lower left")

@@ -1,11 +1,16 @@
-"""Short pieces that experiments are made of."""
+"""Short pieces that experiments are made of.
+
+They yield messages themselves: each of bluesky's own stubs formats the stack when it is called, to warn of a forgotten
+`yield from`, which in a campaign of 3500 blocks and in its rehearsal comes to a minute.
+"""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import bluesky.plan_stubs as bps
-from bluesky.utils import MsgGenerator
+from bluesky.utils import Msg, MsgGenerator
+
+TURN = "turn"
 
 
 def trigger_in_turn(devices: Sequence[Any]) -> MsgGenerator[None]:
@@ -15,7 +20,8 @@ def trigger_in_turn(devices: Sequence[Any]) -> MsgGenerator[None]:
     would differ.
     """
     for device in devices:
-        yield from bps.trigger(device, wait=True)
+        yield Msg("trigger", device, group=TURN)
+        yield Msg("wait", None, group=TURN)
 
 
 def set_in_turn(settings: Iterable[tuple[Any, Any]]) -> MsgGenerator[None]:
@@ -26,11 +32,11 @@ def set_in_turn(settings: Iterable[tuple[Any, Any]]) -> MsgGenerator[None]:
 
 def read_together(devices: Sequence[Any], *, stream: str) -> MsgGenerator[dict[str, Any]]:
     """What devices have measured last, as one event of a stream."""
-    yield from bps.create(stream)
+    yield Msg("create", None, name=stream)
     data: dict[str, Any] = {}
     for device in devices:
-        data.update((yield from bps.read(device)) or {})
-    yield from bps.save()
+        data.update((yield Msg("read", device)) or {})
+    yield Msg("save")
     return data
 
 
