@@ -77,9 +77,11 @@ class CowLink(CowResults):
         protocol: CowAgreement,
         receiver: CowReceiver,
         channel: CowChannel,
+        expected_sifted_rate_hz: float = 1e4,
         **kwargs: Any,
     ) -> None:
         self.channel = channel
+        self.expected_sifted_rate_hz = expected_sifted_rate_hz
         super().__init__(
             name=name,
             devices=devices,
@@ -112,6 +114,12 @@ class CowLink(CowResults):
         """Add loss to the channel; only the worker calls this."""
         attenuation = self.channel_voa.attenuation
         attenuation.set(added_loss_db).wait(timeout=self.channel_voa.patience_s)
+
+    def expected_s(self, planned: Mapping[str, Any]) -> float:
+        """How long an acquisition will take in lab time: by the rate that is expected at no added loss."""
+        detections = float(planned.get(self.detections.name, self.wanted_detections))
+        longest_s = float(planned.get(self.max_duration.name, self.longest_s))
+        return min(detections / self.expected_sifted_rate_hz, longest_s)
 
     def begin_analysis(self) -> CowAnalysis:
         """A lock is searched for in every acquisition: the parties' clocks drift apart meanwhile."""

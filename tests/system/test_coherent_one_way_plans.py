@@ -11,11 +11,12 @@ import pytest
 from ophyd.utils import LimitError
 from rich.console import Console
 
-from plans.attenuation_sweep import attenuation_sweep
+from plans.attenuation_sweep import ADDED_LOSSES_DB, attenuation_sweep
 from plans.published import families_of, newest_runs
 from plans.stability import stability
 from qdci_lab.experiment import compare_with_raw_data, replay_file, run_experiment
 from qdci_lab.record.replay import Run
+from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import open_session
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,22 @@ def test_what_cannot_be_carried_out_is_refused_before_the_first_message(plan, ar
     link = open_session(QIU, addresses="bench.toml").link  # nothing is connected
     with pytest.raises((LimitError, ValueError), match=told):
         next(plan(link, **arguments))
+
+
+def test_a_rehearsal_tells_the_points_and_the_time(tmp_path):
+    session = open_session(QIU, addresses="sim.toml", directory=tmp_path, seed=1)
+    try:
+        session.connect()
+        before_ps = session.lab_clock.now_ps()
+        days = rehearse(stability(session.link))
+        sweep = rehearse(attenuation_sweep(session.link))
+        assert session.lab_clock.now_ps() == before_ps
+    finally:
+        session.close()
+    assert days.points == days.acquisitions == 720
+    assert days.lab_time_s == pytest.approx(719 * 1200.0 + 5.0)
+    assert sweep.points == len(ADDED_LOSSES_DB)
+    assert sweep.lab_time_s == pytest.approx(len(ADDED_LOSSES_DB) * 1e7 / 1.47e4, rel=0.01)
 
 
 def altered(directory, *changes):
