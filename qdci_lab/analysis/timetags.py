@@ -6,6 +6,7 @@ which is complete for everything that follows; what a double click counts as is 
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from qdci_lab.analysis.keyed_sequence import KeyedSequence
 from qdci_lab.analysis.ordering import check_columns
 from qdci_lab.analysis.receiver import CrossClick, DoubleClick, Receiver
 from qdci_lab.analysis.slot_clock import SlotClock
+
+if TYPE_CHECKING:
+    from qdci_lab.analysis.sifting_kernel import CountState
+    from qdci_lab.analysis.slot_kernel import SlotState
 
 NOTHING = 2
 _FIRST_SLOT = -(2**60)
@@ -109,50 +114,57 @@ class TagSifter:
         tracking: bool = True,
         run: Run = one_after_the_other,
     ) -> None:
-        from qdci_lab.analysis import sifting_kernel as kernel
+        from qdci_lab.analysis import sifting_kernel, slot_kernel
 
-        self._kernel = kernel
+        self._kernel, self._slots = sifting_kernel, slot_kernel
         self._first_clock = clock
         self._run = run
         self._keyed = isinstance(code, KeyedSequence)
         alphabet = code.alphabet if isinstance(code, KeyedSequence) else code
+        self._length = alphabet.length
+        self._slot_rule = slot_kernel.SlotRule(
+            inputs=receiver.inputs,
+            delays=receiver.delays_ps,
+            length=self._length,
+            keyed=self._keyed,
+            sequence_key=np.uint64(code.key if isinstance(code, KeyedSequence) else 0),
+            gate_width_ps=float("inf") if receiver.gate_width_ps is None else float(receiver.gate_width_ps),
+            tracking=tracking,
+        )
+        self._slot_state = self._new_slot_state(clock)
         # Slot 0 of the loop is the first slot of a code period, so that the place in the code is a remainder.
         turn = 0 if self._keyed else clock.frame_offset
-        symbols = np.roll(alphabet.symbols, -turn) << kernel.SYMBOL_SHIFT
-        sequence_key = np.uint64(code.key if isinstance(code, KeyedSequence) else 0)
-        self._length = alphabet.length
-        gate_ps = float("inf") if receiver.gate_width_ps is None else float(receiver.gate_width_ps)
+        symbols = np.roll(alphabet.symbols, -turn).astype(np.int64) << sifting_kernel.SYMBOL_SHIFT
+        self._count_rule = sifting_kernel.CountRule(
+            symbols.astype(np.uint16), np.uint64(receiver.random_key % 2**64)
+        )
+        self._count_state = self._new_count_state()
+
+    def _new_slot_state(self, clock: SlotClock) -> "SlotState":
+        kernel = self._slots
         whole_ps = int(np.floor(clock.phase_ps))
-        self._clock = np.zeros(kernel.CLOCK_STATE)
-        self._clock[kernel.PERIOD] = clock.period_ps
-        self._clock[kernel.DRIFT] = clock.drift_ps_per_slot2
-        self._clock[kernel.REMAINDER] = clock.phase_ps - whole_ps
-        self._reference = np.zeros(kernel.REFERENCE_STATE, dtype=np.int64)
-        self._reference[kernel.TIME] = clock.epoch_ps + whole_ps
-        self._reference[kernel.SLOT] = clock.frame_offset if self._keyed else 0
-        self._located = np.zeros(kernel.TALLIES, dtype=np.int64)
-        self._counted = np.zeros(kernel.TALLIES, dtype=np.int64)
-        self._counted[kernel.NEWEST] = _FIRST_SLOT
-        self._outcomes = np.zeros(kernel.OUTCOMES, dtype=np.int64)
-        ring_slot = _FIRST_SLOT + np.arange(kernel.RING_SLOTS, dtype=np.int64)
-        self._locate_by = (
-            receiver.inputs,
-            receiver.delays_ps,
-            (self._length, self._keyed, sequence_key),
-            gate_ps,
-            tracking,
-            self._clock,
-            self._reference,
-            self._located,
+        state = kernel.SlotState(
+            clock=np.zeros(kernel.CLOCK_STATE),
+            reference=np.zeros(kernel.REFERENCE_STATE, dtype=np.int64),
+            tallies=np.zeros(kernel.LOCATED_TALLIES, dtype=np.int64),
         )
-        self._count_by = (
-            symbols.astype(np.uint8),
-            np.uint64(receiver.random_key % 2**64),
-            ring_slot,
-            np.zeros(kernel.RING_SLOTS, dtype=np.int64),
-            self._counted,
-            self._outcomes,
+        state.clock[kernel.PERIOD] = clock.period_ps
+        state.clock[kernel.DRIFT] = clock.drift_ps_per_slot2
+        state.clock[kernel.REMAINDER] = clock.phase_ps - whole_ps
+        state.reference[kernel.TIME] = clock.epoch_ps + whole_ps
+        state.reference[kernel.SLOT] = clock.frame_offset if self._keyed else 0
+        return state
+
+    def _new_count_state(self) -> "CountState":
+        kernel = self._kernel
+        state = kernel.CountState(
+            ring_slot=_FIRST_SLOT + np.arange(kernel.RING_SLOTS, dtype=np.int64),
+            ring_mask=np.zeros(kernel.RING_SLOTS, dtype=np.int64),
+            tallies=np.zeros(kernel.COUNTED_TALLIES, dtype=np.int64),
+            outcomes=np.zeros(kernel.TURNS * kernel.OUTCOMES, dtype=np.int64),
         )
+        state.tallies[kernel.NEWEST] = _FIRST_SLOT
+        return state
 
     def add(self, times_ps: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
         """Sift the next tags of the stream: int64 ps and the tagger's input numbers, equally many.
@@ -160,45 +172,46 @@ class TagSifter:
         Tags are located in one job while those before them are counted in another.
         """
         times, inputs = check_columns(times_ps, channels)
+        locate_by, count_by = (self._slot_rule, self._slot_state), (self._count_rule, self._count_state)
         if self._run is one_after_the_other:
-            self._kernel.sift(times, inputs, *self._locate_by, *self._count_by)
+            self._kernel.sift(times, inputs, *locate_by, *count_by)
             return
         before = None
         for start in range(0, times.size, _SHARE):
             stretch = times[start : start + _SHARE], inputs[start : start + _SHARE]
-            room = self._kernel.room(stretch[0].size)
-            jobs = [partial(self._kernel.locate, *stretch, *self._locate_by, *room)]
+            room = self._slots.room(stretch[0].size)
+            jobs = [partial(self._slots.locate, *stretch, *locate_by, room)]
             if before is not None:
-                jobs.append(partial(self._kernel.count, *before, *self._count_by))
+                jobs.append(partial(self._kernel.count, before, *count_by))
             self._run(jobs)
             before = room
         if before is not None:
-            self._kernel.count(*before, *self._count_by)
+            self._kernel.count(before, *count_by)
 
     def finish(self) -> SiftedTags:
         """Everything up to now; the stream may go on afterwards."""
-        table = self._outcomes.reshape(2, 2, 2, 16, 4).copy()
+        located, counted = self._slots, self._kernel
+        table = self._count_state.outcomes.reshape(counted.TURNS, 2, 2, 2, 16, 4).sum(axis=0)
         table[:, :, :, 0, :] = 0
-        k = self._kernel
-        singles = self._located[k.SINGLES : k.SINGLES + 4].copy()
+        tallies = self._slot_state.tallies
+        singles = tallies[located.SINGLES : located.SINGLES + 4].copy()
         return SiftedTags(
             outcomes=table,
             singles=singles,
-            gated=self._located[k.GATED : k.GATED + 4].copy(),
-            late=int(self._counted[k.LATE]),
-            foreign=int(self._located[k.TAGS] - singles.sum()),
+            gated=tallies[located.GATED : located.GATED + 4].copy(),
+            late=int(self._count_state.tallies[counted.LATE]),
+            foreign=int(tallies[located.TAGS] - singles.sum()),
         )
 
     @property
     def clock(self) -> SlotClock:
         """The clock as it stands now: as given, or where tracking has brought it."""
-        k = self._kernel
-        period_ps = float(self._clock[k.PERIOD])
+        kernel, clock, reference = self._slots, self._slot_state.clock, self._slot_state.reference
         return SlotClock(
-            epoch_ps=int(self._reference[k.TIME]),
-            period_ps=period_ps,
-            phase_ps=float(self._clock[k.REMAINDER]),
-            frame_offset=self._frame_offset(int(self._reference[k.SLOT])),
+            epoch_ps=int(reference[kernel.TIME]),
+            period_ps=float(clock[kernel.PERIOD]),
+            phase_ps=float(clock[kernel.REMAINDER]),
+            frame_offset=self._frame_offset(int(reference[kernel.SLOT])),
             drift_ppb_per_s=self._first_clock.drift_ppb_per_s,
         )
 
