@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tags", default="1e8", help="time tags to measure with")
-    parser.addoption("--peer", help="a Python with pycorrelate, to measure beside")
+    parser.addoption("--peer", help="a Python with pycorrelate, tttrlib or etabackend, to measure beside")
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
