@@ -1,5 +1,6 @@
 """How long to wait between two readings of a time tagger's buffer, and what an acquisition has come to."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from qdci_lab.units import ps_to_seconds
 
 FIRST_WAIT_S = 0.02
 SHORTEST_WAIT_S = 0.001
-SAFE_FILLING = 0.5
+SAFE_FILLING = 0.3
 LAST_FILLING = 0.8
+MOST_RATE_HZ = 100e6
+"""Tags a second that a quTAG's cable carries at most (qutools, data sheet)."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Acquisition:
     """One finished acquisition: when it began and how long it took on the lab's clock, and how many tags came.
 
     `count` tags were handed on, `lost` ones were read and left out, because those before them were still being worked
-    on. `data_lost` also says whether the device's own buffer ran over, which nobody has counted.
+    on. `data_lost` also says whether the device's own buffer ran over, which nobody has counted: `overwritten_at_most`
+    is what the cable could have brought since the readings before those with such a loss, less what was read.
     """
 
     start_ps: int
@@ -28,6 +32,7 @@ class Acquisition:
     lost: int
     data_lost: bool
     complete: bool
+    overwritten_at_most: int = 0
 
 
 class Tally:
@@ -38,10 +43,12 @@ class Tally:
         self.now_ps = start_ps
         self.count = 0
         self.lost = 0
+        self.overwritten_at_most = 0
         self.counts = np.zeros(inputs, np.int64)
         self.rate_hz = rate_hz
         self.fraction = 0.0
         self.data_lost = False
+        self._read_ps = start_ps
         self._limit_ps = limit_ps
 
     @property
@@ -69,9 +76,17 @@ class Tally:
         """The nearer end, by what has come or by time, from 0 to 1."""
         return min(max(self.fraction, self.elapsed_ps / self._limit_ps), 1.0)
 
-    def restart(self, now_ps: int) -> None:
-        """Count time from now."""
+    def restart(self, read_ps: int, now_ps: int) -> None:
+        """Count time from now, when a reading that began at `read_ps` has emptied the buffer."""
         self.start_ps = self.now_ps = now_ps
+        self._read_ps = read_ps
+
+    def bound_overwritten(self, read_ps: int, count: int, *, overwritten: bool) -> None:
+        """Take in a reading of `count` tags that began at `read_ps` and has just ended; whether it came too late."""
+        if overwritten:
+            most = math.ceil(MOST_RATE_HZ * ps_to_seconds(self.now_ps - self._read_ps))
+            self.overwritten_at_most += max(most - count, 0)
+        self._read_ps = read_ps
 
     def add(self, now_ps: int, channels: NDArray[np.uint8], *, kept: bool = True) -> None:
         """Take in a reading of tags, by their inputs numbered from 1; all count for the rates."""
@@ -94,13 +109,19 @@ class Tally:
     def result(self) -> Acquisition:
         """The acquisition as it stands."""
         return Acquisition(
-            self.start_ps, self.elapsed_ps, self.count, self.lost, self.data_lost, self.complete
+            self.start_ps,
+            self.elapsed_ps,
+            self.count,
+            self.lost,
+            self.data_lost,
+            self.complete,
+            self.overwritten_at_most,
         )
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How the buffer is read: at least every `poll_s`, and before it is half full at the present rate."""
+    """How the buffer is read: at least every `poll_s`, and before a third of it is full at the present rate."""
 
     poll_s: float
     buffer_size: int

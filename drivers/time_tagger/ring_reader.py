@@ -89,9 +89,10 @@ class RingReader:
         What is in the buffer and what was lost before is discarded; the time of the tally begins then.
         """
         with HandOver(self._blocks, [analysis.take, *others]) as hand_over:
+            read_ps = self._clock.now_ps()
             source.take_tags(self._spare.times, self._spare.channels)
             source.data_lost()
-            tally.restart(self._clock.now_ps())
+            tally.restart(read_ps, self._clock.now_ps())
             while tally.running:
                 self._sleep_until_due(tally)
                 check(tally)
@@ -115,20 +116,22 @@ class RingReader:
         kept = self._await(hand_over.wait_for_block, tally, LAST_FILLING)
         block = hand_over.free_block() if kept else None
         target = self._spare if block is None else block
+        read_ps = self._clock.now_ps()
         count = source.take_tags(target.times, target.channels)
         if self._channel_shift:
             target.channels[:count] += self._channel_shift
         tally.add(self._clock.now_ps(), target.channels[:count], kept=block is not None)
         if block is not None:
             hand_over.give(block, count)
-        if source.data_lost() or count == self._pace.buffer_size or (count and block is None):
+        overwritten = source.data_lost() or count == self._pace.buffer_size
+        tally.bound_overwritten(read_ps, count, overwritten=overwritten)
+        if overwritten or (count and block is None):
             self._note_loss(tally, count)
 
     def _await(self, happens: Callable[[float], bool], tally: Tally, share: float) -> bool:
         """Whether something happens before a share of the library's buffer has filled since the last reading."""
         until_ps = tally.now_ps + seconds_to_ps(self._pace.filling_s(tally, share))
-        glance_s = min(GLANCE_S, self._pace.filling_s(tally, share))
-        while not happens(glance_s):
+        while not happens(min(GLANCE_S, ps_to_seconds(max(until_ps - self._clock.now_ps(), 0)))):
             if self._clock.now_ps() >= until_ps:
                 return False
         return True

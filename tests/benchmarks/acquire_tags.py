@@ -65,6 +65,8 @@ def main() -> None:
         "lost": results[0].lost,
         "given": library.tags_given(),
         "overwritten": library.tags_overwritten(),
+        "overwritten_at_most": results[0].overwritten_at_most,
+        "flagged": results[0].data_lost,
         "sifted": int(sifter.finish().singles.sum()),
         "in_file": segment.count if segment else 0,
         "elapsed_s": elapsed_s,

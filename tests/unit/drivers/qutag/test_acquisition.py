@@ -96,6 +96,28 @@ def test_lost_tags_can_be_noted_only(connected: Connected, library: Tdcbase, clo
     assert tagger.data_lost.last == 0
 
 
+def test_what_was_overwritten_is_bounded_by_what_the_cable_can_bring() -> None:
+    """10 ms from the beginning of the reading before to the end of the late one, at 100 million tags a second."""
+    so_far = tally(elapsed_s=0.0, fraction=0.0)
+    so_far.restart(read_ps=PS // 1000, now_ps=2 * PS // 1000)
+    so_far.now_ps = 11 * PS // 1000
+    so_far.bound_overwritten(10 * PS // 1000, 300_000, overwritten=True)
+    assert so_far.overwritten_at_most == 700_000
+    so_far.now_ps = 12 * PS // 1000
+    so_far.bound_overwritten(11 * PS // 1000, 300_000, overwritten=False)
+    so_far.now_ps = 13 * PS // 1000
+    so_far.bound_overwritten(12 * PS // 1000, 300_000, overwritten=True)
+    assert so_far.result().overwritten_at_most == 700_000
+
+
+def test_a_full_ring_that_is_only_noted_bounds_what_it_lost(connected: Connected, library: Tdcbase) -> None:
+    tagger = connected(buffer_size=1000, on_data_loss="record")
+    library.rate_hz = 1e6
+    result = acquire(tagger, Collector(), max_duration_s=0.1)
+    assert result.data_lost
+    assert result.overwritten_at_most >= 100_000 - result.count > 0
+
+
 def test_loss_before_the_acquisition_does_not_matter(connected: Connected, library: Tdcbase) -> None:
     tagger = connected()
     library.lost = True
@@ -140,13 +162,13 @@ def tally(*, elapsed_s: float, fraction: float, rate_hz: float = 0.0) -> Tally:
     ("so_far", "wait_s"),
     [
         (tally(elapsed_s=0.0, fraction=0.0), 0.02),
-        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=1e8), 0.005),
+        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=1e8), 0.003),
         (tally(elapsed_s=0.02, fraction=0.0), 0.2),
         (tally(elapsed_s=0.02, fraction=0.25), 0.06),
         (tally(elapsed_s=0.02, fraction=0.01), 0.2),
         (tally(elapsed_s=1.0, fraction=0.99999), 0.001),
-        (tally(elapsed_s=1.0, fraction=0.01, rate_hz=5e6), 0.1),
-        (tally(elapsed_s=1.0, fraction=0.99999, rate_hz=1e9), 0.0005),
+        (tally(elapsed_s=1.0, fraction=0.01, rate_hz=5e6), 0.06),
+        (tally(elapsed_s=1.0, fraction=0.99999, rate_hz=1e9), 0.0003),
     ],
 )
 def test_wait_between_readings(so_far: Tally, wait_s: float) -> None:
