@@ -126,6 +126,45 @@ def test_the_result_does_not_depend_on_where_the_stream_was_cut(seed, cuts, rece
     assert np.array_equal(whole.gated, pieces.gated)
 
 
+def plain_outcomes(slots, channels):
+    """Slots by symbol sent, detectors that clicked and two hash bits, from a dictionary."""
+    clicked = defaultdict(int)
+    for slot, channel in zip(slots.tolist(), channels.tolist(), strict=True):
+        if channel != 5:
+            clicked[slot] |= 1 << (channel - 1)
+    outcomes = np.zeros((8, 16, 4), dtype=np.int64)
+    for slot, mask in clicked.items():
+        symbol = CODE.symbols[(slot + CLOCK.frame_offset) % CODE.length]
+        outcomes[symbol, mask, hash_bits(slot) if mask.bit_count() > 1 else 0] += 1
+    return outcomes
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(1, 70), st.integers(1, 12)), min_size=1, max_size=30),
+    copies=st.sampled_from([1, 40]),
+    seed=st.integers(0, 2**32),
+    back=st.integers(0, 63),
+    cuts=st.lists(
+        st.one_of(st.sampled_from([0, 1, 1024, 4095, 4096, 4097, 16384]), st.integers(0, 9000)), max_size=8
+    ),
+)
+def test_runs_of_any_length_in_one_slot_are_merged(runs, copies, seed, back, cuts):
+    """Ties and runs of up to 12 tags, some of no detector, over the ends of windows, stretches and portions.
+
+    `back` slots before a click another one may come, 0 leaves the stream in order.
+    """
+    rng = np.random.default_rng(seed)
+    gaps, lengths = (np.tile(column, copies) for column in zip(*runs, strict=True))
+    slots = np.repeat(np.cumsum(gaps), lengths) - 50
+    order = np.argsort(slots + rng.integers(0, back + 1, slots.size), kind="stable")
+    slots, channels = slots[order], rng.integers(1, 6, slots.size).astype(np.uint8)
+    times = CLOCK.epoch_ps + 10_000 * slots + rng.choice([-4000, 0, 1], slots.size)
+    sifted = sift(Stream(times, channels), Receiver(gate_width_ps=None), tuple(sorted(cuts)))
+    assert np.array_equal(sifted.outcomes.reshape(8, 16, 4), plain_outcomes(slots, channels))
+    assert (sifted.late, sifted.foreign) == (0, np.count_nonzero(channels == 5))
+
+
 def test_looking_at_the_counts_meanwhile_changes_nothing():
     stream = make_stream(1, 3000, 1.5)
     receiver = Receiver()
