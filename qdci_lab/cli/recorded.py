@@ -118,6 +118,7 @@ def _look_at_tags(options: argparse.Namespace, console: Console) -> int:
         view = look_at(source, look)
         show(view, console)
         figure = (options.out or path.parent) / f"{path.name}.tags.png"
+        figure.parent.mkdir(parents=True, exist_ok=True)
         draw(view, figure)
         console.print(f"figure: {figure}", markup=False, soft_wrap=True)
     return 0

@@ -83,12 +83,12 @@ def test_a_recorded_run_is_looked_at_from_its_file(engine, recorder, make_tagger
 def test_the_command_writes_a_figure_with_something_in_it(tags, tmp_path, capsys):
     paths = [binary_of(tags, tmp_path / "one.bin"), segment_of(tags, tmp_path / "two.tags")]
     words = ["tags", *map(str, paths), "--pair", "1,2", "--reach", "5000", "--bin", "100"]
-    assert main([*words, "--out", str(tmp_path)]) == 0
+    assert main([*words, "--out", str(tmp_path / "figures")]) == 0
     said = capsys.readouterr().out
     assert "3,000" in said
     assert "8,000 tags" in said
     for path in paths:
-        image = imread(tmp_path / f"{path.name}.tags.png")[..., :3]
+        image = imread(tmp_path / "figures" / f"{path.name}.tags.png")[..., :3]
         coloured = (image.max(axis=2) - image.min(axis=2) > 0.3).any(axis=1)
         thirds = [part.mean() for part in np.array_split(coloured, 3)]
         assert min(thirds) > 0.01, "a panel without a curve"
