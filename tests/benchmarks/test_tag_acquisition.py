@@ -31,7 +31,7 @@ Found = dict[str, Any]
 
 @pytest.fixture
 def seconds(request: pytest.FixtureRequest) -> float:
-    return min(10.0, float(request.config.getoption("--tags")) / 10e6)
+    return min(10.0, float(str(request.config.getoption("--tags"))) / 10e6)
 
 
 def acquire(rate_hz: float, seconds: float, folder: Path, *, recorded: bool) -> Found:

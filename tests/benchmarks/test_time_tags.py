@@ -67,7 +67,7 @@ def make_tags(count: int) -> Tags:
 
 @pytest.fixture(scope="module")
 def tags(request: pytest.FixtureRequest) -> Tags:
-    return make_tags(int(float(request.config.getoption("--tags"))))
+    return make_tags(int(float(str(request.config.getoption("--tags")))))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def peer_words(found: "subprocess.CompletedProcess[bytes]", tags: int) -> str:
 def test_beside_a_peer(request: pytest.FixtureRequest, tmp_path: Path):
     """Pairs of two channels by published analysers in an interpreter of its own, and beside what is exact."""
     python = request.config.getoption("--peer")
-    if python is None:
+    if not isinstance(python, str):
         pytest.skip("no interpreter with a peer given by --peer")
     times, channels = make_tags(5_000_000)
     CrossCorrelator(1, 2, bin_ps=BIN_PS, bins_each_side=BINS_EACH_SIDE).add(times[:1000], channels[:1000])
