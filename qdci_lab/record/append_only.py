@@ -40,6 +40,7 @@ class AppendOnlyFile:
     def __init__(self, path: Path, magic: bytes, version: int) -> None:
         self.path = path
         self.size = 0
+        self._begun = 0
         self._broken: OSError | None = None
         try:
             self._descriptor = os.open(
@@ -58,7 +59,7 @@ class AppendOnlyFile:
             path.unlink()
             raise
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append `data` in one write (the rest in further ones, should the system take only a part)."""
         self._refuse_if_broken()
         try:
@@ -69,6 +70,15 @@ class AppendOnlyFile:
             self._take_back(error)
             raise self._failure(error) from error
         self.size += len(data)
+
+    def start_writing_out(self) -> None:
+        """Let the disk begin with what was written since the last call; only `sync` waits, and hears of failures.
+
+        Linux does so for advice that the written pages will not be needed; they stay in its memory until they are out.
+        """
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
+        self._begun = self.size
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""

@@ -6,7 +6,7 @@ so that nobody learns years later that a recording holds something else than was
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -41,6 +41,25 @@ def decode(data: bytes | memoryview) -> Any:
         return _unpack(data)
     except (ValueError, TypeError, LookupError, msgpack.exceptions.UnpackException) as error:
         raise RecordError(f"not an encoded document: {error}") from error
+
+
+def decode_each(payloads: Sequence[bytes]) -> Iterator[Any]:
+    """What was given to each `encode`, one at a time, faster than by `decode`.
+
+    Raises RecordError as `decode` does, and at the end if there were more or fewer values than payloads. Kept in
+    memory all at once, the values would take three times as long to make.
+    """
+    unpacker = msgpack.Unpacker(**_TYPES, max_buffer_size=0)
+    unpacker.feed(b"".join(payloads))
+    count = 0
+    try:
+        for value in unpacker:
+            count += 1
+            yield value
+    except (ValueError, TypeError, LookupError, msgpack.exceptions.UnpackException) as error:
+        raise RecordError(f"not an encoded document: {error}") from error
+    if count != len(payloads):
+        raise RecordError(f"not encoded documents: {count} values in {len(payloads)} payloads")
 
 
 def decode_name(data: bytes | memoryview) -> str:
@@ -200,6 +219,5 @@ _RESTORERS: dict[int, Callable[[bytes], Any]] = {
     _DATETIME: _restore_datetime,
 }
 
-_unpack = functools.partial(
-    msgpack.unpackb, ext_hook=_restore, strict_map_key=False, unicode_errors="surrogatepass"
-)
+_TYPES: dict[str, Any] = {"ext_hook": _restore, "strict_map_key": False, "unicode_errors": "surrogatepass"}
+_unpack = functools.partial(msgpack.unpackb, **_TYPES)

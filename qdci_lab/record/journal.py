@@ -5,17 +5,18 @@ endian), CRC-32 of length and payload, payload = encoded [name, document]. No fr
 zeros, which some file systems leave after a power loss, is not taken for frames.
 """
 
+import functools
 import io
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from qdci_lab.errors import RecordError
 from qdci_lab.record.append_only import HEADER_BYTES, AppendOnlyFile, Tail, check_header
-from qdci_lab.record.encoding import decode, encode_document
+from qdci_lab.record.encoding import decode, decode_each, encode_document
 
 MAGIC = b"qdci-journal"
 VERSION = 1
@@ -86,25 +87,21 @@ class FrameReader:
         self._stream.seek(tail.good_bytes)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Payloads; the stream is read by the megabyte, as asking it for each frame takes as long as decoding one."""
-        waiting, head, unpack, crc32 = b"", _FRAME.size, _FRAME.unpack_from, zlib.crc32
+        """Payloads, one by one; `tail` goes ahead of them."""
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """Payloads by the megabyte: to ask the stream for each of them would take as long as decoding it."""
+        waiting = b""
         while more := self._stream.read(max(_READ_BYTES, self._wanted(waiting))):
             data = waiting + more
-            start, size = 0, len(data)
-            # Written out, because a call for each frame would take as long as decoding it.
-            while (begin := start + head) <= size:
-                length, checksum = unpack(data, start)
-                payload = data[begin : begin + length]
-                if (
-                    not 0 < length == len(payload)
-                    or crc32(payload, crc32(data[start : start + 4])) != checksum
-                ):
-                    break
-                start = begin + length
-                self.frames += 1
-                self.good_bytes += head + length
-                yield payload
-            waiting = data[start:]
+            batch, stop = _whole_frames(data)
+            self.frames += len(batch)
+            self.good_bytes += stop
+            if batch:
+                yield batch
+            waiting = data[stop:]
             if self._is_bad(waiting):
                 return
 
@@ -129,6 +126,29 @@ class FrameReader:
         )
 
 
+def _whole_frames(data: bytes) -> tuple[list[bytes], int]:
+    """Payloads of the frames that the data begin with, and where the last of them ends.
+
+    Written out, because calls for each frame would take as long as decoding it.
+    """
+    payloads: list[bytes] = []
+    start, size, head, unpack, crc32 = 0, len(data), _FRAME.size, _FRAME.unpack_from, zlib.crc32
+    while (begin := start + head) <= size:
+        length, checksum = unpack(data, start)
+        payload = data[begin : begin + length]
+        if not 0 < length == len(payload) or crc32(payload, _length_crc(length)) != checksum:
+            break
+        start = begin + length
+        payloads.append(payload)
+    return payloads, start
+
+
+@functools.lru_cache(1 << 12)
+def _length_crc(length: int) -> int:
+    """Where the CRC of a frame starts; most frames of a run are of few lengths."""
+    return zlib.crc32(_LENGTH.pack(length))
+
+
 class JournalReader:
     """Reads a journal that may still be written to: each call of `documents` goes on behind the last whole one."""
 
@@ -143,9 +163,21 @@ class JournalReader:
         with self._open() as stream:
             reader = FrameReader(stream, self.path)
             reader.skip(self.tail)
+            frames, good_bytes = reader.frames, reader.good_bytes
             for payload in reader:
-                self.tail = reader.tail
+                frames, good_bytes = frames + 1, good_bytes + _FRAME.size + len(payload)
+                self.tail = Tail(frames, good_bytes, 0)
                 yield payload
+            self.tail = reader.tail
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The same payloads, many at a time."""
+        with self._open() as stream:
+            reader = FrameReader(stream, self.path)
+            reader.skip(self.tail)
+            for batch in reader.batches():
+                self.tail = reader.tail
+                yield batch
             self.tail = reader.tail
 
     def documents(self) -> Iterator[Document]:
@@ -163,3 +195,8 @@ def document_of(payload: bytes) -> Document:
     """(name, document) of a frame's payload."""
     name, document = decode(payload)
     return name, document
+
+
+def documents_of(payloads: Sequence[bytes]) -> Iterator[Document]:
+    """(name, document) of each payload, faster than one by one."""
+    return cast(Iterator[Document], map(tuple, decode_each(payloads)))

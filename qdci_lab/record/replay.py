@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from qdci_lab.record.columns import ColumnType
 from qdci_lab.record.digest import check_digests, checked_tag_blocks
 from qdci_lab.record.encoding import decode_name
 from qdci_lab.record.hdf5 import survey_of, survey_of_documents
-from qdci_lab.record.journal import Document, FrameReader, JournalReader, document_of
+from qdci_lab.record.journal import Document, FrameReader, JournalReader, document_of, documents_of
 from qdci_lab.record.layout import (
     DOCUMENTS,
     ENTRY,
@@ -51,7 +52,7 @@ def documents(
     """
     if speed is not None and not speed > 0.0:
         raise RecordError(f"speed {speed}: must be greater than zero")
-    made = map(document_of, payloads(path))
+    made = chain.from_iterable(map(documents_of, _batches(path)))
     return made if speed is None else _paced(made, speed, wait)
 
 
@@ -70,14 +71,20 @@ def portable_documents(path: Path) -> Iterator[Document]:
 
 def payloads(path: Path) -> Iterator[bytes]:
     """The encoded [name, document] of each frame of a recorded file or a journal, in order."""
+    for batch in _batches(path):
+        yield from batch
+
+
+def _batches(path: Path) -> Iterator[list[bytes]]:
+    """The payloads, many at a time."""
     if not _is_file(path):
-        yield from JournalReader(path).payloads()
+        yield from JournalReader(path).batches()
         return
     with _open(path) as file:
         dataset = dataset_at(file, f"{ENTRY}/{RECORD}/{DOCUMENTS}")
         reader = FrameReader(io.BufferedReader(_DatasetStream(dataset), _READ_BYTES), path)
         try:
-            yield from reader
+            yield from reader.batches()
         except OSError as error:
             raise RecordError(f"{path}: the documents are damaged: {error}") from error
         if reader.frames != dataset.attrs["count"]:

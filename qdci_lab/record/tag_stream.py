@@ -17,6 +17,7 @@ from event_model import ComposeStreamResourceBundle, StreamRange, compose_stream
 from numpy.typing import NDArray
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record.tag_packing import prepare
 from qdci_lab.record.time_tags import TagSegmentWriter
 
 MIMETYPE = "application/x-qdci-tags"
@@ -74,6 +75,7 @@ class TagStream:
         """
         if not self.kept:
             raise RecordError(f"{self.time_key}: tags are only counted, there is no stream to declare")
+        prepare()
         with self._lock:
             self._forget_segment()
             self._declared = True

@@ -1,40 +1,36 @@
 """Time tags on their way to the recorded file: an append-only segment of compressed, CRC-protected frames.
 
-Times are stored as differences (uint32 where they fit, which they do below 4.29 ms), channels as differences from
-the lowest, both bit-shuffled and LZ4-compressed by Blosc. Any int64 and uint8 comes back, sorted or not.
-File: header (magic "qdci-time-tags", version, CRC-32), then frames. Frame: header with its own CRC-32, times, channels.
+Tags are packed as differences of as few bits as they need (see `tag_packing`). Any int64 and uint8 comes back, sorted
+or not. File: header (magic "qdci-time-tags", version, CRC-32), then frames. Frame: header with its own CRC-32, the
+widths of the groups of tags (padded with zeros to whole words), the words that hold the tags.
 """
 
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record import tag_packing
 from qdci_lab.record.append_only import HEADER_BYTES, AppendOnlyFile, Tail, check_header
 
 MAGIC = b"qdci-time-tags"
-VERSION = 1
+VERSION = 2
 FRAME_TAGS = 1 << 17
 """Tags in a full frame: its 1 MiB of times stays in a processor's second-level cache."""
 
 TagBlock = tuple[NDArray[np.int64], NDArray[np.uint8]]
-CODEC = Blosc("lz4", 1, Blosc.BITSHUFFLE)
-import_module("numcodecs.blosc").set_nthreads(
-    1
-)  # more would make the bytes depend on which thread is done first
-_FRAME = struct.Struct(
-    "<4sBBxxQqIIII"
-)  # marker, bytes a difference, lowest channel, first, base, count, lengths, CRC
+_FRAME = struct.Struct("<4sBBxxQqIII")
+"""Marker, bits a channel, lowest channel, index of the first tag, its time, tags, bytes of the payload, its CRC."""
 _CHECKSUM = struct.Struct("<I")
 _MARKER = b"TAGS"
+_HEAD_BYTES = _FRAME.size + _CHECKSUM.size
+_WORD_BYTES = 8
 
 
 class TagSegmentWriter:
@@ -96,6 +92,8 @@ class TagSegmentWriter:
 
     def _write_frame(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
         self._file.write(self._encoder.encode(times, channels, self.first_index + self._written))
+        if len(times) == FRAME_TAGS:
+            self._file.start_writing_out()
         self._written += len(times)
 
 
@@ -103,13 +101,12 @@ class TagSegmentWriter:
 class _Frame:
     """Header of a frame, and where its payload begins in the file."""
 
-    difference_bytes: int
+    channel_bits: int
     lowest_channel: int
     first: int
     base_ps: int
     count: int
-    times_bytes: int
-    channels_bytes: int
+    payload_bytes: int
     payload_crc: int
     offset: int
 
@@ -178,38 +175,50 @@ class _FrameEncoder:
     """Frames of up to FRAME_TAGS tags; keeps its working memory, which costs more to get than to fill."""
 
     def __init__(self) -> None:
-        self._steps = np.empty(FRAME_TAGS, np.int64)
-        self._short_steps = np.empty(FRAME_TAGS, np.uint32)
-        self._channels = np.empty(FRAME_TAGS, np.uint8)
+        size = _padded(tag_packing.widths_of(FRAME_TAGS)) + _WORD_BYTES * tag_packing.words_for(FRAME_TAGS)
+        self._frame = np.empty(_HEAD_BYTES + size, np.uint8)
+        self._numbers = np.empty(FRAME_TAGS + tag_packing.GROUP, np.uint64)
 
-    def encode(self, times: NDArray[np.int64], channels: NDArray[np.uint8], first: int) -> bytes:
-        steps = self._differences(times)
-        lowest = channels.min()
-        packed_times = CODEC.encode(steps)
-        packed_channels = CODEC.encode(np.subtract(channels, lowest, out=self._channels[: len(channels)]))
+    def encode(self, times: NDArray[np.int64], channels: NDArray[np.uint8], first: int) -> memoryview:
+        """The bytes of a frame, valid until the next one is made."""
+        lowest, highest = int(channels.min()), int(channels.max())
+        channel_bits = (highest - lowest).bit_length()
+        payload_bytes = self._pack(times, channels, lowest, channel_bits)
+        frame = self._frame.data[: _HEAD_BYTES + payload_bytes]
         head = _FRAME.pack(
-            _MARKER, steps.itemsize, lowest, first, times[0], len(times),
-            len(packed_times), len(packed_channels), zlib.crc32(packed_channels, zlib.crc32(packed_times)),
+            _MARKER, channel_bits, lowest, first, times[0], len(times), payload_bytes,
+            zlib.crc32(frame[_HEAD_BYTES:]),
         )  # fmt: skip
-        return b"".join((head, _CHECKSUM.pack(zlib.crc32(head)), packed_times, packed_channels))
+        frame[:_HEAD_BYTES] = head + _CHECKSUM.pack(zlib.crc32(head))
+        return frame
 
-    def _differences(self, times: NDArray[np.int64]) -> np.ndarray:
-        """Steps from tag to tag, the first zero: uint32 if none is negative or too long, else int64 modulo 2**64."""
-        steps = self._steps[: len(times)]
-        steps[0] = 0
-        np.subtract(times[1:], times[:-1], out=steps[1:])
-        if int(steps.view(np.uint64).max()) >= 1 << 32:
-            return steps
-        short_steps = self._short_steps[: len(times)]
-        np.copyto(short_steps, steps, casting="unsafe")
-        return short_steps
+    def _pack(
+        self, times: NDArray[np.int64], channels: NDArray[np.uint8], lowest: int, channel_bits: int
+    ) -> int:
+        """Widths and words behind the place of the head; how many bytes they take."""
+        groups = tag_packing.widths_of(len(times))
+        widths_bytes = _padded(groups)
+        payload = self._frame[_HEAD_BYTES:]
+        payload[groups:widths_bytes] = 0
+        # Arrays of another layout, or that must not be written to, would each have the loops compiled for them.
+        times = np.require(times, requirements=["C", "W"])
+        channels = np.require(channels, requirements=["C", "W"])
+        words = tag_packing.pack(
+            times, channels, lowest, channel_bits,
+            self._numbers, payload[:groups], payload[widths_bytes:].view(np.uint64),
+        )  # fmt: skip
+        return widths_bytes + _WORD_BYTES * words
+
+
+def _padded(size: int) -> int:
+    return -(-size // _WORD_BYTES) * _WORD_BYTES
 
 
 def _scan(stream: BinaryIO, size: int) -> tuple[tuple[_Frame, ...], Tail]:
     frames: list[_Frame] = []
     offset = HEADER_BYTES
     while (frame := _read_header(stream, offset, frames[-1] if frames else None)) is not None:
-        payload = stream.read(frame.times_bytes + frame.channels_bytes)
+        payload = stream.read(frame.payload_bytes)
         if zlib.crc32(payload) != frame.payload_crc:
             break
         frames.append(frame)
@@ -219,8 +228,8 @@ def _scan(stream: BinaryIO, size: int) -> tuple[tuple[_Frame, ...], Tail]:
 
 def _read_header(stream: BinaryIO, offset: int, before: _Frame | None) -> _Frame | None:
     stream.seek(offset)
-    data = stream.read(_FRAME.size + 4)
-    if len(data) < _FRAME.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+    data = stream.read(_HEAD_BYTES)
+    if len(data) < _HEAD_BYTES or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         return None
     marker, *fields = _FRAME.unpack(data[:-4])
     frame = _Frame(*fields, offset=offset + len(data))
@@ -230,13 +239,13 @@ def _read_header(stream: BinaryIO, offset: int, before: _Frame | None) -> _Frame
 
 def _decode_frame(stream: BinaryIO, frame: _Frame) -> TagBlock:
     stream.seek(frame.offset)
-    payload = memoryview(stream.read(frame.times_bytes + frame.channels_bytes))
-    steps = np.empty(frame.count, np.uint32 if frame.difference_bytes == 4 else np.int64)
-    channels = np.empty(frame.count, np.uint8)
-    CODEC.decode(payload[: frame.times_bytes], out=steps)
-    CODEC.decode(payload[frame.times_bytes :], out=channels)
-    channels += np.uint8(frame.lowest_channel)
-    times = steps.astype(np.int64)
-    times[:1] = frame.base_ps
-    np.cumsum(times, out=times)
+    payload = np.zeros(frame.payload_bytes // _WORD_BYTES + 1, np.uint64)
+    payload.view(np.uint8)[: frame.payload_bytes] = np.frombuffer(stream.read(frame.payload_bytes), np.uint8)
+    groups = tag_packing.widths_of(frame.count)
+    words = payload[_padded(groups) // _WORD_BYTES :]
+    times, channels = np.empty(frame.count, np.int64), np.empty(frame.count, np.uint8)
+    widths = payload.view(np.uint8)[:groups]
+    tag_packing.unpack(
+        words, widths, frame.lowest_channel, frame.channel_bits, frame.base_ps, times, channels
+    )
     return times, channels

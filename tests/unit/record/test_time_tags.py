@@ -84,6 +84,28 @@ def test_typical_tags_take_little_more_than_three_bytes(tmp_path: Path) -> None:
     assert path.stat().st_size / (4 * FRAME_TAGS) < 3.1
 
 
+@pytest.mark.parametrize(
+    ("step_ps", "bits"), [(0, 0), (1, 1), (1000, 10), (1 << 31, 32), (1 << 40, 41), (1 << 62, 72), (-1, 72)]
+)
+def test_tags_take_the_bits_that_the_longest_step_needs(tmp_path: Path, step_ps: int, bits: int) -> None:
+    """64 tags are two groups: the first has one step less. Channels 3 and 4 take a bit, which 64 + 8 include."""
+    times = (
+        (np.arange(64) * step_ps) if abs(step_ps) < 1 << 50 else np.tile([0, step_ps], 32).astype(np.int64)
+    )
+    channels = np.tile([3, 4], 32).astype(np.uint8)
+    empty = write(tmp_path / "empty.tags", []).stat().st_size
+    size = write(tmp_path / "a.tags", [(times, channels)]).stat().st_size - empty
+    assert size == 40 + 8 + 64 * (bits if bits == 72 else bits + 1) // 8
+    assert np.array_equal(read(TagSegmentReader(tmp_path / "a.tags"))[0], times)
+
+
+def test_columns_that_are_slices_or_read_only_come_back(tmp_path: Path) -> None:
+    times, channels = tags(200)
+    times.flags.writeable = False
+    path = write(tmp_path / "a.tags", [(times[::2], channels[::2]), (times[:10], channels[:10])])
+    assert read(TagSegmentReader(path))[0].tolist() == [*times[::2], *times[:10]]
+
+
 def test_indices_are_those_of_the_run(tmp_path: Path) -> None:
     times, channels = tags(100)
     reader = TagSegmentReader(write(tmp_path / "a.tags", [(times, channels)], first_index=1000))
