@@ -1,7 +1,7 @@
 """A recorded run analysed once more from its raw time tags, and compared number by number with what was recorded."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from qdci_lab.analysis.cow_tags import CowSettings, TagBlock, analyse_cow
 from qdci_lab.analysis.synchronisation import Synchronisation
 from qdci_lab.analysis.three_state_result import three_state_scalars
 from qdci_lab.errors import RecordError
+from qdci_lab.record.parts import NUMBER, parts_of, points_of
 from qdci_lab.record.replay import Run
 from qdci_lab.units import seconds_to_ps
 
@@ -28,21 +29,37 @@ class Difference:
     key: str
     recorded: Any
     recomputed: Any
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"point {self.point}, {self.key}: recorded {self.recorded!r}, from the raw tags {self.recomputed!r}"
+        place = f"{self.file}, point {self.point}" if self.file else f"point {self.point}"
+        return f"{place}, {self.key}: recorded {self.recorded!r}, from the raw tags {self.recomputed!r}"
 
 
 def reanalyse(run: Run) -> tuple[int, list[Difference]]:
-    """How many numbers were compared, and those that differ in any bit; RecordError if the run holds no tags."""
+    """How many numbers were compared, and those that differ in any bit; RecordError if the run holds no tags.
+
+    Of a sweep that was continued, every part is compared, without the points that were measured anew in a later one.
+    """
+    compared = 0
+    differences: list[Difference] = []
+    for part in parts_of(run):
+        whole_points = None if part is run else points_of(part).keys()
+        found = _reanalyse_part(part, whole_points)
+        compared += found[0]
+        differences += found[1]
+    return compared, differences
+
+
+def _reanalyse_part(run: Run, whole_points: Collection[int] | None) -> tuple[int, list[Difference]]:
     settings = stored_settings(run)
     compared = 0
     differences: list[Difference] = []
-    for number, recomputed, recorded in _points(run, settings):
+    for number, recomputed, recorded in _points(run, settings, whole_points):
         for key, value in recomputed.items():
             compared += 1
             if not _same(recorded[f"{LINK}_{key}"], value):
-                differences.append(Difference(number, key, recorded[f"{LINK}_{key}"], value))
+                differences.append(Difference(number, key, recorded[f"{LINK}_{key}"], value, run.path.name))
     return compared, differences
 
 
@@ -59,10 +76,12 @@ def link_settings(run: Run) -> Bb84Settings:
 
 
 def _points(
-    run: Run, settings: Mapping[str, Any]
+    run: Run, settings: Mapping[str, Any], whole_points: Collection[int] | None
 ) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
     for event in run.events("primary"):
         data = event["data"]
+        if whole_points is not None and data.get(NUMBER, 0) not in whole_points:
+            continue
         first, count = int(data[f"{LINK}_first_tag"]), int(data[f"{LINK}_tag_count"])
         if first < 0:
             raise RecordError(f"{run.path.name}: the time tags of point {event['seq_num']} were not kept")

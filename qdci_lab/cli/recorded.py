@@ -100,8 +100,8 @@ def _runs(options: argparse.Namespace, console: Console) -> int:
 
     catalogue = Catalogue(options.folder).search(*options.search)
     if options.json:
-        for summary in catalogue.summaries():
-            print(json.dumps(summary.to_dict()))
+        for entry in (*catalogue.summaries(), *catalogue.orphans()):
+            print(json.dumps(entry.to_dict()))
     else:
         console.print(str(catalogue), soft_wrap=True, highlight=False, markup=False)
     return 0

@@ -14,6 +14,7 @@ from qdci_lab.record.append_only import is_being_written
 from qdci_lab.record.hdf5 import SUFFIX, survey_of
 from qdci_lab.record.journal import JOURNAL_SUFFIX, document_of
 from qdci_lab.record.layout import ENTRY, PLOT
+from qdci_lab.record.orphans import Orphan, orphans_in
 from qdci_lab.record.plot import default_plot
 from qdci_lab.record.replay import Run, payloads
 
@@ -91,9 +92,13 @@ class Catalogue:
         """A line for each run, the oldest first; a file that cannot be read has its reason."""
         return map(_summary, self._found())
 
+    def orphans(self) -> list[Orphan]:
+        """Time tags that no run names; of a search, none."""
+        return [] if self._terms else orphans_in(self.directory)
+
     def __repr__(self) -> str:
         lines = [f"{number:4}  {summary}" for number, summary in enumerate(self.summaries())]
-        return "\n".join([f"{len(lines)} runs in {self.directory}", *lines])
+        return "\n".join([f"{len(lines)} runs in {self.directory}", *lines, *map(str, self.orphans())])
 
     def _found(self) -> list[Path]:
         paths = _paths(self.directory)

@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record.disk_space import RESERVE_BYTES, check_space
 from qdci_lab.record.hdf5 import SUFFIX, build
 from qdci_lab.record.journal import JOURNAL_SUFFIX, JournalWriter
 from qdci_lab.record.tag_stream import path_of
@@ -68,7 +68,7 @@ class Recorder:
         *,
         sync_interval_s: float = 0.0,
         build_interval_s: float = 600.0,
-        reserve_bytes: int = 256 << 20,
+        reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
         self.directory = directory
         self._sync_interval_s = sync_interval_s
@@ -206,13 +206,8 @@ class Recorder:
 
     def _check_space(self, run: _OpenRun | None = None) -> None:
         """Stop while there is still room to finish the file."""
-        free = shutil.disk_usage(self.directory).free
-        needed = self._reserve_bytes + (run.bytes_to_build() if run else 0)
-        if free < needed:
-            raise RecordError(
-                f"only {free / 1e6:.0f} MB are free for {self.directory}; {needed / 1e6:.0f} MB are kept "
-                f"for finishing the file"
-            )
+        unfinished_bytes = run.bytes_to_build() if run else 0
+        check_space(self.directory, reserve_bytes=self._reserve_bytes, unfinished_bytes=unfinished_bytes)
 
 
 def _stem(start: Mapping[str, Any]) -> str:

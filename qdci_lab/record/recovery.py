@@ -8,6 +8,7 @@ from qdci_lab.errors import RecordError
 from qdci_lab.record.append_only import AppendOnlyFile, is_being_written
 from qdci_lab.record.hdf5 import SUFFIX, build, survey_of
 from qdci_lab.record.journal import JOURNAL_SUFFIX, MAGIC, VERSION, frame
+from qdci_lab.record.orphans import orphans_in
 from qdci_lab.record.replay import Run, payloads, verify
 
 
@@ -43,7 +44,10 @@ def recover(journal: Path, directory: Path | None = None, *, tidy: bool = False)
 
 
 def recover_folder(directory: Path) -> list[str]:
-    """Recover, tidily, every run in a folder that was left behind; a line for each says what came of it."""
+    """Recover, tidily, every run in a folder that was left behind; a line for each says what came of it.
+
+    So does one for each segment of time tags that belongs to no run.
+    """
     lines = []
     for journal in sorted(directory.glob(f"*{JOURNAL_SUFFIX}")):
         if is_being_written(journal):
@@ -52,7 +56,7 @@ def recover_folder(directory: Path) -> list[str]:
             lines.append(f"recovered {recover(journal, tidy=True)}")
         except RecordError as error:
             lines.append(f"not recovered: {error}")
-    return lines
+    return lines + [str(orphan) for orphan in orphans_in(directory)]
 
 
 def _is_beginning(target: Path, journal: Path) -> bool:

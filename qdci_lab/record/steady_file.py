@@ -20,6 +20,7 @@ class SteadyFile(io.RawIOBase):
         self.failure: OSError | None = None
         self._unwritten: list[tuple[int, bytes]] = []
         self._end = 0
+        self._valid_end = 0  # what lies behind on the disk was cut off since
 
     def check(self) -> None:
         """OSError if the disk has failed."""
@@ -50,6 +51,7 @@ class SteadyFile(io.RawIOBase):
         os.lseek(self._descriptor, start, os.SEEK_SET)
         data = bytearray(os.read(self._descriptor, len(buffer)))
         if self.failure is not None:
+            del data[max(0, self._valid_end - start) :]
             data.extend(bytes(max(0, min(len(buffer), self._end - start) - len(data))))
             for offset, piece in self._unwritten:
                 _overlay(data, start, offset, piece)
@@ -71,6 +73,8 @@ class SteadyFile(io.RawIOBase):
             self._unwritten.append((self._position + size - len(rest), bytes(rest)))
         self._position += size
         self._end = max(self._end, self._position)
+        if len(rest) < size:
+            self._valid_end = max(self._valid_end, self._position - len(rest))
         return size
 
     def truncate(self, size: int | None = None) -> int:
@@ -82,6 +86,10 @@ class SteadyFile(io.RawIOBase):
         except OSError as error:
             self.failure = error
         self._end = size
+        self._valid_end = size if self.failure is None else min(self._valid_end, size)
+        self._unwritten = [
+            (offset, piece[: size - offset]) for offset, piece in self._unwritten if offset < size
+        ]
         return size
 
     def sync(self) -> None:

@@ -17,6 +17,7 @@ from event_model import ComposeStreamResourceBundle, StreamRange, compose_stream
 from numpy.typing import NDArray
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record.disk_space import RESERVE_BYTES, check_space
 from qdci_lab.record.tag_packing import prepare
 from qdci_lab.record.time_tags import TagSegmentWriter
 
@@ -33,13 +34,20 @@ class TagStream:
     """
 
     def __init__(
-        self, prefix: str, directory: Path, *, kept: bool = True, source: str = "time tagger"
+        self,
+        prefix: str,
+        directory: Path,
+        *,
+        kept: bool = True,
+        source: str = "time tagger",
+        reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
         self.kept = kept
         self.directory = directory
         self.time_key = f"{prefix}_time"
         self.channel_key = f"{prefix}_channel"
         self._source = source
+        self._reserve_bytes = reserve_bytes
         self._lock = threading.Lock()
         self._staged = False
         self._declared = False
@@ -87,7 +95,11 @@ class TagStream:
         }
 
     def append(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> int:
-        """Take tags (int64 ps, uint8); the index of the first of them. Raises RecordError if nothing is staged."""
+        """Take tags (int64 ps, uint8); the index of the first of them.
+
+        Raises RecordError if nothing is staged, and as soon as the disk has no more room than finishing the file takes:
+        one acquisition can fill it.
+        """
         with self._lock:
             if not self._staged:
                 raise RecordError(f"tags for {self.time_key}, which is not staged")
@@ -95,7 +107,7 @@ class TagStream:
             if not self._declared:
                 self._unwritten += len(times)
             elif len(times):
-                self._writer().append(times, channels)
+                self._append(times, channels)
             self._count += len(times)
             return first
 
@@ -120,6 +132,11 @@ class TagStream:
             documents = [*self._resources(), *self._datums(stop)]
             self._announced = stop
         yield from documents
+
+    def _append(self, times: NDArray[np.int64], channels: NDArray[np.uint8]) -> None:
+        size = 0 if self._segment is None else self._segment.size
+        check_space(self.directory, reserve_bytes=self._reserve_bytes, unfinished_bytes=size)
+        self._writer().append(times, channels)
 
     def _writer(self) -> TagSegmentWriter:
         if self._segment is None:

@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from event_model import DocumentNames, schema_validators
+from pytest_mock import MockerFixture
 
 from qdci_lab.errors import RecordError
+from qdci_lab.record.disk_space import RESERVE_BYTES
 from qdci_lab.record.tag_stream import MIMETYPE, TagStream, path_of, uri_of
 from qdci_lab.record.time_tags import TagSegmentReader
 
@@ -150,3 +152,23 @@ def test_a_uri_names_its_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     assert uri_of(path).startswith("file://localhost/")
     assert path_of(uri_of(path)) == path
+
+
+def test_a_long_acquisition_stops_while_there_is_room_to_finish_the_file(
+    stream: TagStream, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    """The system says how much is free: first enough, then less than the reserve and what the segment has grown to."""
+    usage = mocker.patch("shutil.disk_usage")
+    usage.return_value.free = RESERVE_BYTES
+    stream.append(*some(1 << 18))
+    segment = next(tmp_path.glob("*.tags"))
+    usage.return_value.free = RESERVE_BYTES + segment.stat().st_size
+    stream.append(*some(1000))
+    usage.return_value.free -= 1
+    with pytest.raises(
+        RecordError, match=rf"only 268 MB are free for {tmp_path}; 268 MB are kept for finishing"
+    ):
+        stream.append(*some(1000))
+    assert stream.count == (1 << 18) + 1000
+    stream.unstage()
+    assert TagSegmentReader(segment).count == stream.count
