@@ -10,6 +10,7 @@
     instrument              NXinstrument: configuration of each device
     start, stop             NXcollection: the metadata, to look things up in
     record                  NXcollection: documents (the journal's bytes), configuration (files as text), digests
+/photon_data, /setup, /identity  the tags under the names of Photon-HDF5, as links (see photon_hdf5)
 """
 
 from collections.abc import Iterable, Mapping

@@ -15,6 +15,7 @@ import numpy as np
 
 from qdci_lab.errors import RecordError
 from qdci_lab.record.layout import BLOCK_CRC, TAG_BLOCK, dataset_at, new_group, stream_node
+from qdci_lab.record.photon_hdf5 import TagTotals, write_photon_links
 from qdci_lab.record.survey import Stream, Survey
 from qdci_lab.record.tag_stream import path_of
 from qdci_lab.record.time_tags import TagBlock, TagSegmentReader, in_blocks_of, tags_crc
@@ -66,18 +67,24 @@ def segments_of(stream: Stream, beside: Path) -> list[Path]:
 
 
 def write_tags(entry: h5py.Group, survey: Survey, beside: Path, check: Callable[[], object]) -> list[str]:
-    """NXevent_data for each stream of tags; what is missing, in words. `check` is asked before every block."""
+    """NXevent_data for each stream of tags, and links to them; what is missing, in words.
+
+    `check` is asked before every block.
+    """
     missing: list[str] = []
+    totals: list[TagTotals] = []
     for stream in survey.streams.values():
         if stream.tags is None:
             continue
         readers = list(_open_segments(segments_of(stream, beside), missing))
         pieces = _pieces(readers)
         group = new_group(entry, stream_node(stream.name), "NXevent_data")
-        _write_stream(group, stream, readers, pieces, check)
+        totals.append(TagTotals(group))
+        _write_stream(totals[-1], stream, readers, pieces, check)
         lost = stream.tags.stop - sum(_below(piece, stream.tags.stop) for piece in pieces)
         if lost:
             missing.append(f"{lost} of {stream.tags.stop} tags of stream {stream.name!r}")
+    write_photon_links(entry.file, survey, totals)
     return missing
 
 
@@ -91,13 +98,13 @@ def pieces_of(group: h5py.Group) -> list[Piece]:
 
 
 def _write_stream(
-    group: h5py.Group,
+    totals: TagTotals,
     stream: Stream,
     readers: list[TagSegmentReader],
     pieces: list[Piece],
     check: Callable[[], object],
 ) -> None:
-    count = sum(piece.count for piece in pieces)
+    group, count = totals.group, sum(piece.count for piece in pieces)
     times = _tag_column(group, "time", np.dtype(np.int64), count)
     channels = _tag_column(group, "channel", np.dtype(np.uint8), count)
     times.attrs["units"] = "ps"
@@ -107,6 +114,7 @@ def _write_stream(
     for number, (block_times, block_channels) in enumerate(in_blocks_of(TAG_BLOCK, blocks)):
         check()
         row = number * TAG_BLOCK
+        totals.add((block_times, block_channels))
         _write_chunk(times, row, block_times)
         _write_chunk(channels, row, block_channels)
         checksums[number] = tags_crc(block_times, block_channels)

@@ -23,10 +23,10 @@ from qdci_lab.record.time_tags import TagBlock
 class FakeTags:
     """The collectable half: everything it answers comes from its `TagStream`."""
 
-    def __init__(self, name: str, directory: Path, *, kept: bool = True) -> None:
+    def __init__(self, name: str, directory: Path, **options: Any) -> None:
         self.name = name
         self.parent = None
-        self.stream = TagStream(name, directory, kept=kept, source="fake tagger")
+        self.stream = TagStream(name, directory, source="fake tagger", **options)
 
     def describe_collect(self) -> dict[str, Any]:
         return self.stream.data_keys()
@@ -44,9 +44,9 @@ class FakeTagger(Device):
     first = Component(Signal, value=0, kind="normal")
     count = Component(Signal, value=0, kind="hinted")
 
-    def __init__(self, directory: Path, acquisitions: Sequence[int], *, kept: bool = True) -> None:
+    def __init__(self, directory: Path, acquisitions: Sequence[int], **options: Any) -> None:
         super().__init__(name="tagger")
-        self.tags = FakeTags("tagger_tags", directory, kept=kept)
+        self.tags = FakeTags("tagger_tags", directory, **options)
         self.acquisitions = list(acquisitions)
         self.triggers = 0
         self.delivered: list[tuple[np.ndarray, np.ndarray]] = []

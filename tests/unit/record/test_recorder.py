@@ -416,7 +416,7 @@ def test_room_for_the_file_grows_with_what_was_recorded(
     usage = mocker.patch("shutil.disk_usage")
     usage.return_value.free = 20_000
     with pytest.raises(RecordError, match=r"only 0 MB are free for .*; 0 MB are kept for finishing the file"):
-        engine(tag_points(make_tagger(10_000), 3))
+        engine(tag_points(make_tagger(10_000, reserve_bytes=0), 3))
     run = Run(recorded(recorder))
     assert len(run.table()["tagger_count"]) == 1
 
