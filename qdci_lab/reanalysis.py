@@ -45,13 +45,14 @@ def reanalyse(run: Run) -> tuple[int, list[Difference]]:
     differences: list[Difference] = []
     for part in parts_of(run):
         whole_points = None if part is run else points_of(part).keys()
-        found = _reanalyse_part(part, whole_points)
+        found = reanalyse_part(part, whole_points)
         compared += found[0]
         differences += found[1]
     return compared, differences
 
 
-def _reanalyse_part(run: Run, whole_points: Collection[int] | None) -> tuple[int, list[Difference]]:
+def reanalyse_part(run: Run, whole_points: Collection[int] | None = None) -> tuple[int, list[Difference]]:
+    """The same for one file, of a sweep only those points if they are given."""
     settings = stored_settings(run)
     compared = 0
     differences: list[Difference] = []

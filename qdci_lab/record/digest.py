@@ -109,6 +109,9 @@ def _digest(item: h5py.Group | h5py.Dataset) -> str:
 
 def _data(dataset: h5py.Dataset) -> Iterator[bytes]:
     yield encode([dataset.dtype.str, list(dataset.shape)])
+    if (column := _tag_column(dataset)) is not None:
+        yield encode(column)
+        return
     folder, _, name = (dataset.name or "").rpartition("/")
     if name in {"time", "channel"} and BLOCK_CRC in group_at(dataset.file, folder or "/"):
         return
@@ -117,6 +120,14 @@ def _data(dataset: h5py.Dataset) -> Iterator[bytes]:
             yield encode(block.tolist()) if block.dtype == object else block.tobytes()
     except OSError:
         yield b"cannot be read"
+
+
+def _tag_column(dataset: h5py.Dataset) -> str | None:
+    """Path of the column of tags that this is another name of, if it is one."""
+    if not (dataset.name or "").startswith("/photon_data"):
+        return None
+    columns = (group[name] for _, group in tag_groups(dataset.file) for name in ("time", "channel"))
+    return next((str(column.name) for column in columns if column == dataset), None)
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:

@@ -57,8 +57,9 @@ def write_photon_links(file: h5py.File, survey: Survey, streams: Sequence[TagTot
 
 
 def _write_photons(group: h5py.Group, totals: TagTotals) -> None:
-    group["timestamps"] = h5py.SoftLink(f"{totals.group.name}/time")
-    group["detectors"] = h5py.SoftLink(f"{totals.group.name}/channel")
+    """Hard links, because PyTables gives a soft one no attributes, which readers of the format ask for."""
+    group["timestamps"] = totals.group["time"]
+    group["detectors"] = totals.group["channel"]
     group.create_group("timestamps_specs")["timestamps_unit"] = _SECONDS_A_TICK
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
+from qdci_lab.errors import RecordError
 from qdci_lab.record.recorder import Recorder
+from qdci_lab.record.replay import verify
 
 MANDATORY = {
     "/": ("acquisition_duration", "description", "format_name", "format_version"),
@@ -49,8 +51,18 @@ def test_tags_are_read_by_the_names_of_photon_hdf5(taken: Any) -> None:
 def test_nothing_is_stored_twice(taken: Any) -> None:
     _, path = taken
     with h5py.File(path) as file:
-        links = [file.get(f"photon_data/{name}", getlink=True) for name in ("timestamps", "detectors")]
-    assert [link.path for link in links] == ["/entry/tags/time", "/entry/tags/channel"]
+        assert file["photon_data/timestamps"] == file["entry/tags/time"]
+        assert file["photon_data/detectors"] == file["entry/tags/channel"]
+
+
+def test_a_name_that_was_put_on_other_data_is_noticed(taken: Any) -> None:
+    _, path = taken
+    verify(path)
+    with h5py.File(path, "r+") as file:
+        del file["photon_data/timestamps"]
+        file["photon_data/timestamps"] = np.asarray(file["entry/tags/time"]) + 1
+    with pytest.raises(RecordError, match="is not as it was recorded: /photon_data/timestamps"):
+        verify(path)
 
 
 def test_a_run_without_tags_has_no_photons(
