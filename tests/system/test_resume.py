@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
@@ -9,8 +10,11 @@ from rich.console import Console
 from qdci_lab.cli import main
 from qdci_lab.errors import RecordError
 from qdci_lab.experiment import replay_file, resume_experiment, run_experiment
+from qdci_lab.reanalysis import reanalyse_part
 from qdci_lab.record.journal import JournalWriter
-from qdci_lab.record.replay import Run, documents
+from qdci_lab.record.replay import Run, documents, open_tags
+from qdci_lab.record.tag_stream import path_of
+from qdci_lab.record.time_tags import TagSegmentWriter
 
 POWERS_DBM = [-10.0, 0.0, 12.0]
 
@@ -19,7 +23,7 @@ POWERS_DBM = [-10.0, 0.0, 12.0]
 def killed(testbed_folder, tmp_path_factory):
     """The journal of a run as it stood when the second point had been measured, and the points of the whole run."""
     folder = tmp_path_factory.mktemp("whole")
-    arguments = {"launch_powers_dbm": POWERS_DBM, "detections": 2e4, "align": False, "keep_tags": False}
+    arguments = {"launch_powers_dbm": POWERS_DBM, "detections": 2e4, "align": False}
     outcome = run_experiment(
         testbed_folder, "skr_vs_launch_power", arguments,
         addresses="sim.toml", directory=folder, console=Console(file=io.StringIO()), seed=3,
@@ -33,7 +37,17 @@ def killed(testbed_folder, tmp_path_factory):
         if complete == 2:
             break
     writer.close()
+    _write_segment(outcome.file, journal.parent)
     return journal, outcome.points
+
+
+def _write_segment(file, folder):
+    """The segment that the file has taken in, as it was beside the journal."""
+    uri = next(document["uri"] for name, document in documents(file) if name == "stream_resource")
+    segment = TagSegmentWriter(folder / path_of(uri).name)
+    for block in open_tags(file):
+        segment.append(*block)
+    segment.close()
 
 
 def test_a_killed_sweep_goes_on_with_the_points_that_are_left(killed, testbed_folder, console, capsys):
@@ -50,6 +64,15 @@ def test_a_killed_sweep_goes_on_with_the_points_that_are_left(killed, testbed_fo
     assert replay_file(second, console=console).points == outcome["points"]
     with pytest.raises(RecordError, match="all 3 points are recorded"):
         resume_experiment(second, console=console)
+    _check_reanalysis(second, journal.with_suffix(".h5"), outcome["points"], capsys)
+
+
+def _check_reanalysis(second, first, points, capsys):
+    """Every point of both parts is computed anew, as if each part were alone."""
+    assert main(["replay", str(second), "--reanalyse"]) == 0
+    compared = int(re.search(r"(\d+) numbers compared, all are the same", capsys.readouterr().out).group(1))
+    alone = [reanalyse_part(Run(path)) for path in (first, second)]
+    assert [count for count, _ in alone] == [compared * share // len(points) for share in (2, 1)]
 
 
 def test_what_a_sweep_was_begun_with_cannot_be_changed(killed, capsys):
