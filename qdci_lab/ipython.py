@@ -25,7 +25,9 @@ def prompt_namespace(session: Session) -> dict[str, Any]:
     callback = BestEffortCallback()
     callback.disable_plots()  # drawing takes longer than a point; the plan's own figure grows beside the run
     engine.subscribe(callback)
-    engine.subscribe(LiveFigure(recorder, finish=_tell_figure))
+    figure = LiveFigure(recorder, finish=_tell_figure)
+    engine.subscribe(figure)
+    session.when_closed.append(figure.wait)
     engine.waiting_hook = ProgressBarManager()
     return {
         "RE": engine, "bec": callback, "cat": Catalogue(session.directory), "sd": session.baseline,

@@ -61,6 +61,8 @@ class Session:
     recovered: Sequence[str] = ()
     """A line for each run that was found left behind in the folder, and what came of its recovery."""
     recorders: list[Recorder] = field(default_factory=list)
+    when_closed: list[Callable[[], None]] = field(default_factory=list)
+    """What waits for work that goes on beside the session, once its files are there."""
     baseline: Baseline = field(default_factory=Baseline)
     recorded_bench: RecordedBench | None = None
 
@@ -153,6 +155,8 @@ class Session:
             self.bench.stop()
         for recorder in self.recorders:
             recorder.wait()
+        for finish in self.when_closed:
+            finish()
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for every device: lab time for simulated ones, the wall's for real ones, none if recorded."""

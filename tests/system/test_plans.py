@@ -108,6 +108,9 @@ def test_plans_run_at_the_prompt_and_leave_the_bench_as_it_was(session):
     assert link.gate_width.get() == 0.0
     assert link.projected_block.get() == 0.0
     assert link.probe_voa.shutter_open.get() == 0
+    for finish in session.when_closed:
+        finish()
+    assert run.path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     published = dict(families_of(newest_runs(session.directory)))
     (row,) = [row for rows in published.values() for row in rows if row.quantity == "key rate at 50 km"]
     assert row.how == run.path.name
