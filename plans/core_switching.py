@@ -22,7 +22,7 @@ from ophyd.utils import LimitError
 
 from plans.campaign import CampaignClock
 from plans.core_switching_figure import draw_core_switching
-from plans.polarization import Descent, align_polarization
+from plans.polarization import Descent, align_polarization, fine_descent, rough_descent
 from plans.preprocessors import experiment
 from plans.step_summary import StepSummary
 from plans.stubs import read_together, set_in_turn, trigger_in_turn
@@ -257,11 +257,11 @@ class _Campaign:
             return
         yield from self._note("synchronisation", core, began_s)
         if self.align:
-            yield from self._align("alignment", core, _rough_descent(link), _fine_descent(link))
+            yield from self._align("alignment", core, rough_descent(link), fine_descent(link))
 
     def _follow(self, core: int) -> MsgGenerator[None]:
         """Align again from where the polarization controller stands."""
-        yield from self._align("following", core, _fine_descent(self.link))
+        yield from self._align("following", core, fine_descent(self.link))
 
     def _align(self, what: str, core: int, *descents: Descent) -> MsgGenerator[None]:
         """Turn the polarization right; if the detectors fall silent meanwhile, wait for them and begin anew."""
@@ -325,22 +325,6 @@ def noise_off(link: Any) -> MsgGenerator[None]:
     """The noise source dark, where there is one."""
     if link.noise_source is not None:
         yield from bps.mv(link.noise_source.emission, 0)
-
-
-def _rough_descent(link: Any) -> Descent:
-    """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
-    return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05, good_enough=0.1,
-        iterations=40, longest_s=60.0,
-    )  # fmt: skip
-
-
-def _fine_descent(link: Any) -> Descent:
-    """From near by to a hundredth of a radian, which costs less than 1e-4 of error."""
-    return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=6000.0, tolerance=0.03, good_enough=0.1,
-        iterations=2, longest_s=60.0, from_here=True,
-    )  # fmt: skip
 
 
 def _is_misaligned(link: Any, reading: dict[str, Any]) -> bool:

@@ -58,6 +58,22 @@ class Descent:
         return [round(float(volt), 3) for volt in volts]
 
 
+def rough_descent(link: Any) -> Descent:
+    """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
+    return Descent(
+        volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05, good_enough=0.1,
+        iterations=40, longest_s=60.0,
+    )  # fmt: skip
+
+
+def fine_descent(link: Any) -> Descent:
+    """From near by to a hundredth of a radian, which costs less than 1e-4 of error."""
+    return Descent(
+        volts_per_pi=link.receiver.volts_per_pi, detections=6000.0, tolerance=0.03, good_enough=0.1,
+        iterations=2, longest_s=60.0, from_here=True,
+    )  # fmt: skip
+
+
 def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     """Turn the polarization controller until both bases' errors are least; returns the sum of error rates reached.
 

@@ -7,7 +7,7 @@ code that Alice sends; how, is in `qdci_lab.analysis`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from ophyd.device import create_device_from_components
 from ophyd.utils import LimitError
@@ -18,6 +18,7 @@ from drivers.key_distribution.click_gaps import ClickGaps
 from drivers.key_distribution.link import result_signals
 from drivers.key_distribution.link_settings import (
     ClassicalLight,
+    Direction,
     Probe,
     Protocol,
     ReceiverWiring,
@@ -172,14 +173,28 @@ class DecoyBb84Link(Results):
             )
         return self.probe
 
-    def connections(self, core: int, *, detour: bool = False) -> Any:
-        """The optical switch's connections with the link on a core (LimitError), by a detour through the probe VOA."""
+    def check_direction(self, direction: str) -> None:
+        """LimitError for classical light that the optical switch cannot send in this direction."""
+        if direction not in get_args(Direction):
+            raise LimitError(f"{self.switch.label}: direction {direction!r} is none of {get_args(Direction)}")
+        if not self.routing.classical_ports:
+            raise LimitError(
+                f"{self.switch.label}: on this bench the switch does not lead the classical light "
+                "(in lab.toml: classical_ports and far_end_ports of [link.routing])"
+            )
+
+    def connections(self, core: int, *, detour: bool = False, direction: Direction = "counter") -> Any:
+        """The optical switch's connections with the link on a core (LimitError), by a detour through the probe VOA.
+
+        Where the switch leads the classical light, too, it goes into the other cores in the `direction` given.
+        """
         self.check_core(core)
         into, (out, receiver) = self.routing.routes(core)
+        classical = self.routing.classical_routes(core, direction)
         if not detour:
-            return self.routed([into, (out, receiver)])
+            return self.routed([*classical, into, (out, receiver)])
         probe = self.check_probe()
-        return self.routed([into, (out, probe.voa_input_port), (probe.voa_output_port, receiver)])
+        return self.routed([*classical, into, (out, probe.voa_input_port), (probe.voa_output_port, receiver)])
 
     def routed(self, routes: Sequence[tuple[int, int]]) -> Any:
         """The optical switch's connections as last known with these (ingress, egress) made; others stay."""

@@ -1,12 +1,17 @@
 """What the lab knows of its BB84 link and writes into the configuration, apart from addresses and devices."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from qdci_lab.analysis.bb84 import Bb84Settings
 from qdci_lab.analysis.code import SymbolCode, make_code
 from qdci_lab.analysis.decoy import OneDecoyProtocol
 from qdci_lab.analysis.receiver import CrossClick, DoubleClick, Receiver
+from qdci_lab.errors import ConfigError, Mistake
 from qdci_lab.units import PS_PER_S
+
+Direction = Literal["counter", "co"]
+"""Of classical light: against the quantum signal, or with it."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,28 @@ class ClassicalLight:
 class Routing:
     """Ports of the optical switch: where light of the transmitter enters, where it leaves for each fibre core, where it
     comes back from each core, and where it leaves for the receiver. Cores are numbered from 1.
+
+    Where the switch leads the classical light, too, it enters at `classical_ports`, and `far_end_ports` lead into the
+    receiver's end of each core. Without them, which cores are lit is decided by the fibres that are plugged.
     """
 
     transmitter_port: int
     receiver_port: int
     core_input_ports: list[int] = field(default_factory=list)
     core_output_ports: list[int] = field(default_factory=list)
+    far_end_ports: list[int] = field(default_factory=list)
+    classical_ports: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.classical_ports and len(self.far_end_ports) != len(self.core_input_ports):
+            reason = f"one for each of {len(self.core_input_ports)} cores is needed for the classical_ports"
+            raise ConfigError([Mistake("lab.toml", "link.routing.far_end_ports", reason)])
+
+    def classical_routes(self, quantum_core: int, direction: Direction) -> list[tuple[int, int]]:
+        """The connections that lead the classical light into the other cores, in their order, from either end."""
+        entries = self.far_end_ports if direction == "counter" else self.core_input_ports
+        free = [entry for core, entry in enumerate(entries, 1) if core != quantum_core]
+        return list(zip(self.classical_ports, free, strict=False))
 
     def routes(self, core: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """The two connections that put the link on a core."""

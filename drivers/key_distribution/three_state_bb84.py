@@ -15,10 +15,13 @@ from drivers.key_distribution.bb84_link import Bb84Link
 from drivers.key_distribution.link import result_signals
 from drivers.key_distribution.link_settings import ReceiverWiring
 from drivers.key_distribution.three_state_settings import (
+    EXTERNAL,
+    INTERNAL,
     NO_CORE,
     NOWHERE,
     CoreRouting,
     DetectorDrive,
+    InternalDrive,
     ThreeStateProtocol,
 )
 from drivers.key_distribution.transmitter import Transmitter
@@ -50,8 +53,8 @@ class ThreeStateBb84Link(Results):
     PARTS: ClassVar[tuple[str, ...]] = (
         "awg", "voa", "switch", "polarization_controller", "detectors", "tagger",
     )  # fmt: skip
-    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("noise_source", "power_meter")
-    """Only where light is fed into other cores; None on a bench without."""
+    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("noise_source", "power_meter", "internal_detectors")
+    """Where light is fed into other cores, and where there is a second set of detectors; None on a bench without."""
 
     core = controlled(
         lambda device: device.find_core(),
@@ -62,6 +65,16 @@ class ThreeStateBb84Link(Results):
         resolution=1,
         kind="hinted",
         check=lambda device, core: device.check_core(core),
+    )
+    detector_set = controlled(
+        lambda device: device.find_detector_set(),
+        lambda device, chosen: device.use_detector_set(chosen),
+        "1",
+        precision=0,
+        limits=(EXTERNAL, INTERNAL),
+        resolution=1,
+        kind="config",
+        check=lambda device, chosen: device.check_detector_set(chosen),
     )
     now = measured(lambda device: ps_to_seconds(device.tagger.clock.now_ps()), "s", precision=6, polled=False)
 
@@ -75,10 +88,12 @@ class ThreeStateBb84Link(Results):
         receiver: ReceiverWiring,
         detector_drive: DetectorDrive,
         routing: CoreRouting,
+        internal_drive: InternalDrive | None = None,
         expected_sifted_rate_hz: float = 4e3,
         **kwargs: Any,
     ) -> None:
         self.detector_drive = detector_drive
+        self.internal_drive = internal_drive
         self.routing = routing
         super().__init__(
             name=name, devices=devices, transmitter=transmitter, protocol=protocol, receiver=receiver,
@@ -98,7 +113,7 @@ class ThreeStateBb84Link(Results):
         """The optical switch's connections with the quantum channel in a core (LimitError); all others are dropped."""
         self.check_core(core)
         value: tuple[int, ...] = (0,) * len(self.switch.connections.last)
-        for ingress, egress in self.routing.routes(int(core)):
+        for ingress, egress in self.routing.routes(int(core), int(self.find_detector_set())):
             value = self.switch.with_route(ingress, egress, connections=value)
         return value
 
@@ -107,6 +122,31 @@ class ThreeStateBb84Link(Results):
         self._lock_in_use = None
         wanted = self.connections(int(core))
         self.switch.connections.set(wanted).wait(timeout=self.switch.patience_s)
+
+    def check_detector_set(self, chosen: float) -> None:
+        """LimitError for a set of detectors that this bench has not got."""
+        if chosen not in (EXTERNAL, INTERNAL):
+            raise LimitError(f"{self.label}: detector set {chosen:g} is neither {EXTERNAL} nor {INTERNAL}")
+        if chosen == INTERNAL and (self.internal_detectors is None or self.internal_drive is None):
+            raise LimitError(
+                f"{self.label}: this bench has no second set of detectors (in lab.toml: internal_detectors of "
+                "[link.devices], [link.internal_drive], and the detectors' ports of [link.routing])"
+            )
+
+    def use_detector_set(self, chosen: float) -> None:
+        """Lead the analysers' light to a set of detectors; the lock is given up. Only the worker calls this."""
+        self._lock_in_use = None
+        value = self.switch.connections.last
+        for ingress, egress in self.routing.detector_routes(int(chosen)):
+            value = self.switch.with_route(ingress, egress, connections=value)
+        self.switch.connections.set(value).wait(timeout=self.switch.patience_s)
+
+    def find_detector_set(self) -> float:
+        """The set of detectors that the switch leads to; the external one unless it is the other."""
+        present = self.switch.connections.last
+        internal = self.routing.detector_routes(INTERNAL)
+        chosen = bool(internal) and all(present[ingress - 1] == egress for ingress, egress in internal)
+        return float(INTERNAL if chosen else EXTERNAL)
 
     def find_core(self) -> float:
         """The core that the switch leads the quantum channel through, 0 for the patch, -1 if it leads nowhere."""

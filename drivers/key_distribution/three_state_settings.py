@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 
 from drivers.key_distribution.link_settings import Protocol
 from qdci_lab.analysis.code import SymbolCode, make_three_state_code
+from qdci_lab.errors import ConfigError, Mistake
 
 NO_CORE = 0
 """In place of a core: the patch that leaves the multicore fibre out."""
 NOWHERE = -1
 """In place of a core: the quantum channel is not connected."""
+
+EXTERNAL, INTERNAL = 0, 1
+"""Sets of detectors: the cryostat's, and the module inside the receiver."""
 
 Route = tuple[int, int]
 
@@ -28,7 +32,9 @@ class CoreRouting:
 
     `core_input_ports` (egress) lead into the cores, `core_output_ports` (ingress) come out of them. The light of
     `quantum_port` goes through one core to `receiver_port`, that of `ethernet_port` through another to
-    `ethernet_receiver_port`; `fixed_routes` never change. `noise_ports` feed the cores `noise_cores`.
+    `ethernet_receiver_port`; `fixed_routes` never change. `noise_ports` feed the cores `noise_cores`. Where the switch
+    chooses the detectors, `analyser_ports` (ingress) come from the receiver's analysers, Z0, Z1, X0, X1, and
+    `external_detector_ports` and `internal_detector_ports` (egress) lead to either set, in the same order.
     """
 
     quantum_port: int
@@ -42,8 +48,22 @@ class CoreRouting:
     fixed_routes: list[tuple[int, int]] = field(default_factory=list)
     switched_cores: list[int] = field(default_factory=list)
     """The cores that quantum channel and Ethernet share."""
+    analyser_ports: list[int] = field(default_factory=list)
+    external_detector_ports: list[int] = field(default_factory=list)
+    internal_detector_ports: list[int] = field(default_factory=list)
 
-    def routes(self, core: int) -> list[Route]:
+    def __post_init__(self) -> None:
+        for name in ("external_detector_ports", "internal_detector_ports"):
+            if len(getattr(self, name)) != len(self.analyser_ports):
+                reason = f"one for each of {len(self.analyser_ports)} analyser_ports is needed"
+                raise ConfigError([Mistake("lab.toml", f"link.routing.{name}", reason)])
+
+    def detector_routes(self, detector_set: int) -> list[Route]:
+        """The connections of the analysers with a set of detectors; none where the switch does not choose."""
+        ports = self.internal_detector_ports if detector_set == INTERNAL else self.external_detector_ports
+        return list(zip(self.analyser_ports, ports, strict=True))
+
+    def routes(self, core: int, detector_set: int = EXTERNAL) -> list[Route]:
         """All connections with the quantum channel in a core and Ethernet in the other one of `switched_cores`.
 
         `NO_CORE` patches the quantum channel past the fibre, with Ethernet in the first of them.
@@ -55,12 +75,20 @@ class CoreRouting:
             *(self._through(others[0], self.ethernet_port, self.ethernet_receiver_port) if others else []),
             *((port, self.core_input_ports[noisy - 1]) for port, noisy in noise if noisy != core),
             *self.fixed_routes,
+            *self.detector_routes(detector_set),
         ]
 
     def _through(self, core: int, ingress: int, egress: int) -> list[Route]:
         if core == NO_CORE:
             return [(ingress, egress)]
         return [(ingress, self.core_input_ports[core - 1]), (self.core_output_ports[core - 1], egress)]
+
+
+@dataclass(frozen=True)
+class InternalDrive:
+    """What the receiver's own detectors are biased with when they are used."""
+
+    bias_voltage_v: float
 
 
 @dataclass(frozen=True)

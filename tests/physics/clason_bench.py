@@ -50,15 +50,20 @@ class ClosedForm:
 
     parts: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def receiver_db(self) -> float:
+        """The receiver, and the pass of the switch between its analysers and the detectors."""
+        return self.parts["decoder"]["receiver_loss_db"] + self.parts["switch"]["insertion_loss_db"]
+
     def core_db_per_km(self, core: int) -> float:
         fibre = self.parts["fibre"]
         neper_db = 10.0 / math.log(10.0)
         return fibre["quantum_attenuation_per_km"] * neper_db + fibre["core_excess_db_per_km"][core - 1]
 
     def loss_db(self, core: int) -> float:
-        """From the transmitter to the decoder's outputs together."""
+        """From the transmitter to the detectors together."""
         fibre, switch_db = self.parts["fibre"], self.parts["switch"]["insertion_loss_db"]
-        outside = self.parts["deployed_fibre"]["loss_db"] + self.parts["decoder"]["receiver_loss_db"]
+        outside = self.parts["deployed_fibre"]["loss_db"] + self.receiver_db
         if core == NO_CORE:
             return outside + switch_db
         inside = self.core_db_per_km(core) * fibre["length_km"] + 2.0 * fibre["fan_loss_db"][core - 1]
@@ -72,9 +77,7 @@ class ClosedForm:
         each_w = power_w * (1.0 - self.parts["tap"]["tap_share"]) / 4.0
         neighbours = [other for other in (2, 3, 4, 5) if core == 1 or abs(other - core) == 1]
         density = sum(self._crosstalk(other, core) for other in neighbours) * each_w / led["bandwidth_nm"]
-        outside_db = (
-            2.0 * switch_db + 2.0 * fibre["fan_loss_db"][0] + self.parts["decoder"]["receiver_loss_db"]
-        )
+        outside_db = 2.0 * switch_db + 2.0 * fibre["fan_loss_db"][0] + self.receiver_db
         in_band_w = density * self.parts["filter"]["bandwidth_nm"] * ratio(-outside_db)
         return in_band_w * 1550e-9 / PLANCK_TIMES_LIGHT
 

@@ -17,7 +17,7 @@ FORM = closed_form()
 @pytest.mark.parametrize(("core", "published_db"), [(1, 9.3), (6, 10.5)])
 def test_a_core_loses_what_was_published_for_it(core, published_db):
     """Fan-in, fan-out and both passes of the switch included; the receiver's own loss is not."""
-    outside_db = FORM.parts["deployed_fibre"]["loss_db"] + FORM.parts["decoder"]["receiver_loss_db"]
+    outside_db = FORM.parts["deployed_fibre"]["loss_db"] + FORM.receiver_db
     assert FORM.loss_db(core) - outside_db == pytest.approx(published_db, abs=0.01)
 
 

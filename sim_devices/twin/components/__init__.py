@@ -14,7 +14,7 @@ from sim_devices.twin.components.clocks import (
 from sim_devices.twin.components.coherent_one_way import CowDecoder, PulseCarver
 from sim_devices.twin.components.delay_line import DelayLine
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
-from sim_devices.twin.components.detection import SinglePhotonDetectors, TimeTagger
+from sim_devices.twin.components.detection import PulseCombiner, SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.gated_detection import GatedDetectors
 from sim_devices.twin.components.incoherent import Led, Transceiver
 from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
@@ -22,7 +22,14 @@ from sim_devices.twin.components.multicore_fibre import MulticoreFibre
 from sim_devices.twin.components.optical_clock import ClockModulator, ClockReceiver, InjectionLockedLaser
 from sim_devices.twin.components.optical_switch import OpticalSwitch
 from sim_devices.twin.components.paddles import PaddleController
-from sim_devices.twin.components.passive import Attenuator, Coupler, OpticalFilter, PowerSensor, Splitter
+from sim_devices.twin.components.passive import (
+    Attenuator,
+    BandStopFilter,
+    Coupler,
+    OpticalFilter,
+    PowerSensor,
+    Splitter,
+)
 from sim_devices.twin.components.polarization_optics import PolarizationController, PolarizationDecoder
 from sim_devices.twin.components.polarization_synthesizer import PolarizationSynthesizer
 from sim_devices.twin.components.snspd import Snspd
@@ -32,6 +39,7 @@ from sim_devices.twin.components.three_state import ThreeStateDecoder
 COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "amplifier": Amplifier,
     "attenuator": Attenuator,
+    "band_stop_filter": BandStopFilter,
     "clock_modulator": ClockModulator,
     "clock_receiver": ClockReceiver,
     "coaxial_cable": CoaxialCable,
@@ -56,6 +64,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "polarization_synthesizer": PolarizationSynthesizer,
     "power_sensor": PowerSensor,
     "pulse_carver": PulseCarver,
+    "pulse_combiner": PulseCombiner,
     "pulsed_laser": PulsedLaser,
     "reference_oscillator": ReferenceOscillator,
     "single_photon_detectors": SinglePhotonDetectors,

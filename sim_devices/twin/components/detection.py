@@ -1,7 +1,7 @@
 """From light to time tags: arrays of single-photon detectors, and the time tagger behind them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -38,6 +38,8 @@ class SinglePhotonDetectorsParameters:
     nominal_temperature_c: float = -50.0
     dark_doubling_c: Annotated[float, Gt(0)] = 8.0
     """Warming that doubles the dark rate."""
+    biased_at_start: bool = True
+    """Whether the nominal bias is on before an instrument has spoken; without it there are no clicks."""
     pulse_height_v: Annotated[float, Gt(0)] = 0.2
     """Avalanche pulses do not cross a discriminator threshold above this."""
 
@@ -57,7 +59,7 @@ class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
         self.inputs = dict.fromkeys(numbers, OPTICAL)
         self.outputs = dict.fromkeys(numbers, CLICKS)
         self.defaults = {
-            "bias_v": parameters.nominal_bias_v,
+            "bias_v": parameters.nominal_bias_v if parameters.biased_at_start else 0.0,
             "threshold_v": parameters.pulse_height_v / 2.0,
             "temperature_c": parameters.nominal_temperature_c,
             "enabled": True,
@@ -110,6 +112,49 @@ class SinglePhotonDetectors(Component[SinglePhotonDetectorsParameters]):
             return super().sense(quantity, ports, settings)
         processes = [ports.output(port) for port in self.outputs]
         return sum(process.click_hz for process in processes if isinstance(process, ClickProcess))
+
+
+@dataclass(frozen=True)
+class PulseCombinerParameters:
+    """Two sets of detectors on one set of cables."""
+
+    number: Annotated[int, Interval(ge=1, le=4)] = 4
+
+
+class PulseCombiner(Component[PulseCombinerParameters]):
+    """Passive: pulses of a1, a2, ... and of b1, b2, ... leave at 1, 2, ...
+
+    Meant for one set at a time. Where both click, the clicks of the fainter one come as further dark counts of the
+    other, so that its dead time covers them too.
+    """
+
+    Parameters = PulseCombinerParameters
+
+    def __init__(self, parameters: PulseCombinerParameters, stream: KeyedStream) -> None:
+        super().__init__(parameters, stream)
+        numbers = INPUTS[: parameters.number]
+        self.inputs = {f"{side}{number}": CLICKS for side in "ab" for number in numbers}
+        self.outputs = dict.fromkeys(numbers, CLICKS)
+
+    def needs(self, output: str, settings: Settings) -> Needs:
+        """The two detectors on this cable."""
+        del settings
+        return Needs((f"a{output}", f"b{output}"), (output,))
+
+    def propagate(
+        self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
+    ) -> Mapping[str, Signal]:
+        """The law of the one that clicks, unchanged, or of both together."""
+        del settings
+        return {port: _combined(inputs.get(f"a{port}"), inputs.get(f"b{port}")) for port in wanted}
+
+
+def _combined(*signals: Signal) -> ClickProcess | None:
+    clicking = [one for one in signals if isinstance(one, ClickProcess) and one.photoelectron_hz > 0.0]
+    if len(clicking) < 2:
+        return clicking[0] if clicking else None
+    fainter, brighter = sorted(clicking, key=lambda one: one.photoelectron_hz)
+    return replace(brighter, dark_hz=brighter.dark_hz + fainter.click_hz)
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,42 @@ class OpticalFilter(Component[OpticalFilterParameters]):
 
 
 @dataclass(frozen=True)
+class BandStopFilterParameters:
+    """A gap in what a transmitter of many channels may send, rectangular; noise floors are those within the gap."""
+
+    centre_nm: Annotated[float, Gt(0)]
+    bandwidth_nm: Annotated[float, Gt(0)]
+    isolation_db: LossDb
+    """Loss within the gap, beyond the insertion loss."""
+    insertion_loss_db: LossDb = 0.0
+
+
+class BandStopFilter(Component[BandStopFilterParameters]):
+    """Takes out what an amplifier emits where the quantum channel lies, and carriers in the gap; others pass."""
+
+    Parameters = BandStopFilterParameters
+    inputs: Mapping[str, str] = {"in": OPTICAL}
+    outputs: Mapping[str, str] = {"out": OPTICAL}
+
+    def propagate(
+        self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
+    ) -> Mapping[str, Signal]:
+        """The light with its gap."""
+        del settings, wanted
+        own = self.parameters
+        light = optical(inputs, "in").scaled(db_to_ratio(-own.insertion_loss_db))
+        rejected = db_to_ratio(-own.isolation_db)
+        half_m = 0.5e-9 * own.bandwidth_nm
+        lines = tuple(
+            replace(line, power_w=line.power_w * rejected)
+            if abs(line.wavelength_m - 1e-9 * own.centre_nm) <= half_m
+            else line
+            for line in light.lines
+        )
+        return {"out": replace(light, lines=lines, noise_w_per_nm=light.noise_w_per_nm * rejected)}
+
+
+@dataclass(frozen=True)
 class PowerSensorParameters:
     """A photodiode head and the error of its calibration."""
 
