@@ -11,7 +11,7 @@ was in and the time that is left; the interruption is an event among the others.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def core_switching(
     lab time; one that is not full by then is dropped, and the detectors are looked at. With `align` the polarization is
     aligned after each swap and every twenty minutes. LimitError, before anything moves, for what cannot be set.
     """
-    campaign = _Campaign(
+    campaign = Campaign(
         link, tuple(cores), tuple(map(float, currents_ma)), blocks, float(block_detections),
         duration_h * SECONDS_PER_HOUR, float(max_block_s), align, keep_tags,
     )  # fmt: skip
@@ -94,8 +94,12 @@ class _Step:
 
 
 @dataclass
-class _Campaign:
-    """The run's arguments, and how far it has come."""
+class Campaign:
+    """The run's arguments, and how far it has come.
+
+    `on_block` is told each block's reading; `at_step_end` are steps to be made after each current, before its summary
+    is read together with what is `beside`.
+    """
 
     link: Any
     cores: tuple[int, ...]
@@ -106,6 +110,9 @@ class _Campaign:
     max_block_s: float
     align: bool
     keep_tags: bool
+    on_block: Callable[[dict[str, Any]], None] = lambda _reading: None
+    at_step_end: Callable[[], MsgGenerator[None]] = bps.null
+    beside: tuple[Any, ...] = ()
     summary: StepSummary = field(default_factory=lambda: StepSummary(name="step"))
     clock: CampaignClock = field(default_factory=CampaignClock)
     began_s: float = 0.0
@@ -183,10 +190,13 @@ class _Campaign:
             yield from bps.checkpoint()
             reading = yield from self._full_block(core)
             summary.add(link, reading)
+            self.on_block(reading)
             if self.is_over:
                 break
         summary.end()
-        yield from read_together([summary, link.switch, *self.noise, self.clock], stream="primary")
+        yield from self.at_step_end()
+        beside = (link.switch, *self.noise, self.clock, *self.beside)
+        yield from read_together([summary, *beside], stream="primary")
 
     def _full_block(self, core: int) -> MsgGenerator[dict[str, Any]]:
         """One block; dropped and taken again after a pause of the detectors, followed by alignment if it is bad."""

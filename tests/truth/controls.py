@@ -425,6 +425,32 @@ def _found_diodes(rows: Rows, changes: Changes) -> list[tuple[str, float, float]
     ]
 
 
+def _hidden_silence(chance: np.random.Generator) -> Changes:
+    """Helium condenses early, for a time that is not known, and the deployed fibre loses more or less."""
+    return {
+        ("detectors", "first_condensation_h"): round(float(chance.uniform(0.12, 0.3)), 3),
+        ("detectors", "condensation_h"): round(float(chance.uniform(0.1, 0.35)), 3),
+        ("deployed_fibre", "loss_db"): round(float(chance.uniform(22.0, 23.0)), 2),
+    }
+
+
+def _found_silence(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]:
+    """The pause between blocks spans the condensation; around it are a block that was begun, and one that had to be made.
+
+    Beyond the silence itself: up to a block of 100 s before; a poll of 60 s, 60 s to 150 s for synchronisation and
+    alignment, and another block after. The cycle is followed in steps of a minute.
+    """
+    last = rows[-1]
+    began_s = 3600.0 * changes["detectors", "first_condensation_h"]
+    silent_s = 3600.0 * changes["detectors", "condensation_h"]
+    checks = [
+        ("pause", float(last["relay_longest_gap"]) - silent_s - 230.0, 190.0),
+        ("end of the pause", float(last["relay_gap_end"]) - began_s - silent_s - 200.0, 190.0),
+    ]
+    banked = float(last["relay_own"]) - float(last["relay_own_surplus"]) - float(last["relay_end_to_end"])
+    return [*checks, ("key that is neither relayed nor in the buffer", banked, 0.0)]
+
+
 CONTROLS = {
     "error_budget": Control(
         "error_budget", {"detections": 1e6, "clicks": 2e6, "background_s": 5.0}, _hidden_errors, _found_errors,
@@ -449,6 +475,10 @@ CONTROLS = {
         "core_switching",
         {"currents_ma": [0.0, 30.0], "blocks": 1, "block_detections": 1e5, "max_block_s": 120.0, "duration_h": 0.12},
         hidden_switching, found_switching, false_alarm=8 * Z_THREE, seeds=1, testbed="clason_trusted_node",
+    "accumulate_key": Control(
+        "accumulate_key",
+        {"duration_h": 0.85, "cores": [1], "currents_ma": [0.0], "blocks": 30, "max_block_s": 200.0},
+        _hidden_silence, _found_silence, false_alarm=Z_THREE, seeds=1, testbed="clason_trusted_node",
     ),
     "detector_comparison": Control(
         "detector_comparison", {"blocks": 2, "block_detections": 1e5, "dark_s": 20.0},
