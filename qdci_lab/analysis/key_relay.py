@@ -46,7 +46,7 @@ class KeyDeposits:
         return int(self.bits.sum())
 
     def longest_gap(self) -> tuple[float, float]:
-        """Longest time between two deposits, empty ones included, and when it ended, in s; zeros if there are not two."""
+        """Longest time between two deposits, empty ones too, and when it ended, in s; zeros if there are not two."""
         if self.times_s.size < 2:
             return 0.0, 0.0
         gaps = np.diff(self.times_s)

@@ -435,7 +435,7 @@ def _hidden_silence(chance: np.random.Generator) -> Changes:
 
 
 def _found_silence(rows: Rows, changes: Changes) -> list[tuple[str, float, float]]:
-    """The pause between blocks spans the condensation; around it are a block that was begun, and one that had to be made.
+    """The pause between blocks spans the condensation, a block that was begun, and one that had to be made.
 
     Beyond the silence itself: up to a block of 100 s before; a poll of 60 s, 60 s to 150 s for synchronisation and
     alignment, and another block after. The cycle is followed in steps of a minute.
