@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from plans.published.clason_runs import recorded_rows
 from plans.published.table import Row, Runs, family, points_of, run_of
 from qdci_lab.analysis.counts import SiftedCounts
 from qdci_lab.analysis.decoy import OneDecoyProtocol
@@ -258,4 +259,5 @@ def rows(runs: Runs) -> Sequence[Row]:
             "",
             published_text="50 MHz; 1550.12 nm; 0.1 rad/s",
         ),
+        *recorded_rows(runs),
     ]

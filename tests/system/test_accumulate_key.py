@@ -14,6 +14,8 @@ from rich.console import Console
 
 from plans import recorded_key
 from plans.accumulate_key import accumulate_key
+from plans.published import clason_runs
+from plans.published.clason_runs import recorded_rows
 from plans.recorded_key import RecordedKey, find_run, key_history
 from qdci_lab.errors import RecordError
 from qdci_lab.experiment import replay_file, run_experiment
@@ -80,6 +82,16 @@ def test_a_replay_gives_the_same_figure(linkoeping, tmp_path, console):
     assert replayed.figure.read_bytes() == linkoeping.figure.read_bytes()
 
 
+def test_a_long_run_stands_in_the_table_of_published_values_a_short_one_does_not(linkoeping, monkeypatch):
+    run = Run(linkoeping.file)
+    assert recorded_rows({"accumulate_key": run}) == []
+    monkeypatch.setattr(clason_runs, "LEAST_H", 0.1)
+    own, other = recorded_rows({"accumulate_key": run})
+    assert (own.published, other.published) == (28.9, 8.15)
+    last = linkoeping.points[-1]
+    assert own.obtained == pytest.approx(1e-6 * last["own_bits"] * 92 * 3600 / last["relayed_until_s"])
+
+
 WRITER = """
 import sys, time
 from pathlib import Path
@@ -102,6 +114,7 @@ def written(stockholm, tmp_path):
     folder.mkdir()
     command = [sys.executable, "-c", WRITER, str(stockholm.file), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
         assert program.stdout.readline() == "all but the end\n"
         yield folder, program
         program.kill()

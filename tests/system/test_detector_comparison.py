@@ -8,6 +8,7 @@ from ophyd.utils import LimitError
 from drivers.key_distribution.three_state_settings import EXTERNAL, INTERNAL, CoreRouting
 from plans.detector_comparison import detector_comparison
 from plans.detectors import PUBLISHED, comparison_told, summaries
+from plans.published.clason_runs import recorded_rows
 from qdci_lab.errors import ConfigError
 from qdci_lab.ipython import prompt_namespace
 from qdci_lab.record.replay import Run
@@ -80,11 +81,15 @@ def test_ports_that_do_not_match_are_a_mistake_of_the_configuration():
 
 
 @pytest.fixture(scope="module")
-def rows(session):
+def run(session):
     names = prompt_namespace(session)
-    link = session.link
-    names["RE"](detector_comparison(link, blocks=1, block_detections=5e4, dark_s=5.0))
-    return [event["data"] for event in Run(names["recorder"].path).events("primary")]
+    names["RE"](detector_comparison(session.link, blocks=1, block_detections=5e4, dark_s=5.0))
+    return Run(names["recorder"].path)
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    return [event["data"] for event in run.events("primary")]
 
 
 def test_each_set_clicks_alone_and_is_left_as_it_was(link, rows):
@@ -109,3 +114,10 @@ def test_the_words_give_both_published_values_and_the_class_that_cannot_be_had(r
     assert PUBLISHED[0].skr_bps / PUBLISHED[1].skr_bps == pytest.approx(29.7, abs=0.05)
     found = summaries(rows)
     assert found[0].qber_z == pytest.approx(rows[0]["link_qber_z"])
+
+
+def test_the_run_stands_in_the_table_of_published_values(run):
+    wires, diodes = recorded_rows({"detector_comparison": run})
+    assert (wires.kind, wires.published, wires.how) == ("B", 4.75, run.path.name)
+    assert (diodes.kind, diodes.verdict, diodes.published) == ("C", "not reproducible", pytest.approx(0.16))
+    assert recorded_rows({}) == []
