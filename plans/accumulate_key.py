@@ -72,7 +72,7 @@ def accumulate_key(
             "block_detections": campaign.block_detections, "max_block_s": campaign.max_block_s,
             "key_bits": key_bits, "align": align,
         },
-        "plot": {"x": "relay_time", "y": ["relay_own", "relay_other", "relay_end_to_end"], "stream": "relay"},
+        "plot": {"x": "relay_time", "y": ["relay_own", "relay_other", "relay_end_to_end"]},
     }  # fmt: skip
     campaign.on_block = node.bank
     campaign.at_step_end = node.follow

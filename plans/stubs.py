@@ -27,7 +27,8 @@ def trigger_in_turn(devices: Sequence[Any]) -> MsgGenerator[None]:
 def set_in_turn(settings: Iterable[tuple[Any, Any]]) -> MsgGenerator[None]:
     """Set each signal to its value, one after the other."""
     for signal, value in settings:
-        yield from bps.mv(signal, value)
+        yield Msg("set", signal, value, group=TURN)
+        yield Msg("wait", None, group=TURN)
 
 
 def read_together(devices: Sequence[Any], *, stream: str) -> MsgGenerator[dict[str, Any]]:

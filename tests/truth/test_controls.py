@@ -13,7 +13,8 @@ import pytest
 from scipy.stats import binom
 
 from qdci_lab.experiment import replay_file
-from tests.truth.controls import CONTROLS, judged
+from tests.truth.control import judged
+from tests.truth.controls import CONTROLS
 
 SEEDS = int(os.environ.get("QDCI_TRUTH_SEEDS", "0"))
 MOST_OFTEN = 0.003

@@ -1,14 +1,13 @@
 """Controls of the experiments that measure a key: what is hidden from them, and what a closed form makes of it.
 
-As in `tests.truth.controls`; each `found` gives name, deviation and what is allowed, three standard deviations and what
+As in `tests.truth.control`; each `found` gives name, deviation and what is allowed, three standard deviations and what
 the plan's own uncertainties leave besides.
 """
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,8 @@ from qdci_lab.session import validated
 from tests.physics import closed_form, cow_closed_form
 from tests.physics.clason_bench import PERIOD_S, QUIET, ClosedForm
 from tests.physics.cow_bench import LINK, SENT
+from tests.truth.control import ROOT, Changes, Found, Rows
 
-ROOT = Path(__file__).parents[2]
-Changes = Mapping[tuple[str, str], Any]
-Rows = Sequence[Mapping[str, Any]]
-Found = list[tuple[str, float, float]]
 METER_DB = 0.1
 """Calibration of the power meters (one standard deviation), assumed in the configuration."""
 ALIGNMENT = 5e-4
