@@ -341,7 +341,7 @@ def noise_and_data(runs: Runs) -> Sequence[Row]:
 
 def _sync_width_ns(runs: Runs, source: int, bandwidth_hz: float) -> tuple[float, str]:
     """Width of the sync pulse: as measured, or of a Gaussian of 0.5 ns behind a Gaussian low pass."""
-    run = runs.get("sync_pulse_width")
+    run = run_of(runs, "sync_pulse_width", TESTBED)
     if run is not None:
         found = widths_ps([event["data"] for event in run.events("primary")])
         if source in found:
