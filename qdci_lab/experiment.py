@@ -11,6 +11,7 @@ from typing import Any
 
 from bluesky import RunEngine
 from bluesky.utils import MsgGenerator, RunEngineInterrupted
+from ophyd.utils import LimitError
 from rich.console import Console
 
 from qdci_lab.addresses import REPLAY
@@ -262,7 +263,7 @@ def run_stoppable(engine: RunEngine, plan: Any) -> None:
     with _on_ctrl_c(lambda: _interrupt(engine, interrupted)):
         try:
             _until_paused(engine, plan)
-        except LabError as error:
+        except (LabError, LimitError) as error:  # a loop that is broken off may ask an instrument for the impossible
             if interrupted.is_set():
                 raise Interrupted(f"stopped by the user; what was under way ended with: {error}") from error
             raise

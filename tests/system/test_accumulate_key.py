@@ -84,9 +84,9 @@ def test_a_replay_gives_the_same_figure(linkoeping, tmp_path, console):
 
 def test_a_long_run_stands_in_the_table_of_published_values_a_short_one_does_not(linkoeping, monkeypatch):
     run = Run(linkoeping.file)
-    assert recorded_rows({"accumulate_key": run}) == []
+    assert recorded_rows({("accumulate_key", "clason_trusted_node"): [run]}) == []
     monkeypatch.setattr(clason_runs, "LEAST_H", 0.1)
-    own, other = recorded_rows({"accumulate_key": run})
+    own, other = recorded_rows({("accumulate_key", "clason_trusted_node"): [run]})
     assert (own.published, other.published) == (28.9, 8.15)
     last = linkoeping.points[-1]
     assert own.obtained == pytest.approx(1e-6 * last["own_bits"] * 92 * 3600 / last["relayed_until_s"])

@@ -147,7 +147,7 @@ def test_a_plan_that_is_stopped_answers_leaves_the_bench_safe_and_goes_on(name, 
     assert answer_s < ANSWER_S
     assert unsafe(session) == {}
     done = complete_points(first)
-    assert first.stop["exit_status"] != "success"
+    assert first.stop["exit_status"] != "success" or len(done) == points
     if len(done) == points:  # stopped while the bench was made safe
         with pytest.raises(RecordError, match=f"all {points} points are recorded"):
             resume_experiment(first.path, console=console)
