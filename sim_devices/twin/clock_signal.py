@@ -75,6 +75,13 @@ class ClockSignal:
     noise_bandwidth_hz: float = inf
     """Of a Gaussian low pass; infinite for white noise."""
 
+    def periods_since_pulse(self, time_ps: int) -> float:
+        """Share of a period that has passed at a lab time since the centre of the last pulse."""
+        base = self.time_base
+        late_ps = base.delay_ps - float(base.deviation_ps([time_ps])[0])
+        passed = place_in_period(time_ps, self.frequency_hz, 1)
+        return (passed - late_ps * self.frequency_hz / PS_PER_S) % 1.0
+
     def after(self, *, bandwidth_hz: float, delay_ps: float = 0.0, gain: float = 1.0) -> "ClockSignal":
         """Behind a Gaussian low pass: FWHM^2 grows by (0.312 / B)^2, and the height falls as the area stays.
 
@@ -92,3 +99,9 @@ class ClockSignal:
             noise_v=self.noise_v * gain * kept,
             noise_bandwidth_hz=band_hz,
         )
+
+
+def place_in_period(time_ps: int, sample_hz: float, length: int) -> float:
+    """Samples at `sample_hz` since the beginning of the period of `length` that `time_ps` is in, however late it is."""
+    numerator, denominator = float(sample_hz).as_integer_ratio()
+    return (time_ps * numerator % (length * PS_PER_S * denominator)) / (PS_PER_S * denominator)

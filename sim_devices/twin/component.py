@@ -7,19 +7,20 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from sim_devices.twin.baseband import Baseband
 from sim_devices.twin.clock_signal import ClockSignal
 from sim_devices.twin.electrical import OFF, ClickProcess, Waveform
 from sim_devices.twin.light import DARK, Light
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 
-Signal = Light | Waveform | ClickProcess | ClockSignal | None
-"""What a port can carry; None is a click input with no detector on it, or a clock input with no clock."""
+Signal = Light | Waveform | ClickProcess | ClockSignal | Baseband | None
+"""What a port can carry; None is an input of clicks, of a clock or of a baseband with nothing on it."""
 
-OPTICAL, VOLTAGE, CLICKS, CLOCK = "light", "voltage", "clicks", "clock"
+OPTICAL, VOLTAGE, CLICKS, CLOCK, BASEBAND = "light", "voltage", "clicks", "clock", "baseband"
 """Kinds of port; only like may be linked to like."""
 
-NOTHING: Mapping[str, Signal] = {OPTICAL: DARK, VOLTAGE: OFF, CLICKS: None, CLOCK: None}
+NOTHING: Mapping[str, Signal] = {OPTICAL: DARK, VOLTAGE: OFF, CLICKS: None, CLOCK: None, BASEBAND: None}
 """What an unconnected input of each kind receives."""
 
 

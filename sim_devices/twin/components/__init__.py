@@ -12,11 +12,13 @@ from sim_devices.twin.components.clocks import (
     ReferenceOscillator,
 )
 from sim_devices.twin.components.coherent_one_way import CowDecoder, PulseCarver
+from sim_devices.twin.components.coherent_receiver import CoherentReceiver
 from sim_devices.twin.components.delay_line import DelayLine
 from sim_devices.twin.components.deployed_fibre import DeployedFibre
 from sim_devices.twin.components.detection import PulseCombiner, SinglePhotonDetectors, TimeTagger
 from sim_devices.twin.components.gated_detection import GatedDetectors
 from sim_devices.twin.components.incoherent import Led, Transceiver
+from sim_devices.twin.components.iq_modulator import IqModulator
 from sim_devices.twin.components.modulators import IntensityModulator, PolarizationModulator
 from sim_devices.twin.components.multicore_fibre import MulticoreFibre
 from sim_devices.twin.components.optical_clock import ClockModulator, ClockReceiver, InjectionLockedLaser
@@ -43,6 +45,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "clock_modulator": ClockModulator,
     "clock_receiver": ClockReceiver,
     "coaxial_cable": CoaxialCable,
+    "coherent_receiver": CoherentReceiver,
     "coupler": Coupler,
     "cow_decoder": CowDecoder,
     "cw_laser": CwLaser,
@@ -52,6 +55,7 @@ COMPONENTS: Mapping[str, type[Component[Any]]] = {
     "injection_locked_laser": InjectionLockedLaser,
     "gated_detectors": GatedDetectors,
     "intensity_modulator": IntensityModulator,
+    "iq_modulator": IqModulator,
     "led": Led,
     "multicore_fibre": MulticoreFibre,
     "optical_filter": OpticalFilter,

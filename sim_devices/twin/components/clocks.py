@@ -13,8 +13,15 @@ from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
 
 from qdci_lab.units import PS_PER_S, db_to_ratio
-from sim_devices.twin.clock_signal import FLICKER_LONGEST_S, FLICKER_SHORTEST_S, ClockSignal, TimeBase
-from sim_devices.twin.component import CLOCK, Component, Signal, clock
+from sim_devices.twin.baseband import Baseband
+from sim_devices.twin.clock_signal import (
+    FLICKER_LONGEST_S,
+    FLICKER_SHORTEST_S,
+    ClockSignal,
+    TimeBase,
+    place_in_period,
+)
+from sim_devices.twin.component import BASEBAND, CLOCK, Component, Signal, clock
 from sim_devices.twin.streams import KeyedStream
 from sim_devices.twin.timeline import Settings
 from sim_devices.twin.wander import Wander
@@ -145,14 +152,19 @@ class OscilloscopeInputParameters:
     """After so many pulses the noise repeats, within one look at the socket."""
     samples_per_pulse: Annotated[int, Interval(ge=16, le=65_536)] = 800
     """In one period of the clock: 80 GSa/s at 100 MHz."""
+    baseband_points: Annotated[int, Interval(ge=1024, le=2**25)] = 2**17
+    """After so many samples, or a little later, the noise of a coherent receiver's voltage repeats."""
 
 
 class OscilloscopeInput(Component[OscilloscopeInputParameters]):
-    """Shows a clock to an oscilloscope, as what its socket reads: `waveform_v`; 0 V without a clock."""
+    """Shows a clock, or an output of a coherent receiver, to an oscilloscope, as what its socket reads: `waveform_v`.
+
+    0 V if nothing arrives. One cable fits: either `in` or `baseband` is linked.
+    """
 
     Parameters = OscilloscopeInputParameters
     READINGS: ClassVar[frozenset[str]] = frozenset({"waveform_v"})
-    inputs: Mapping[str, str] = {"in": CLOCK}
+    inputs: Mapping[str, str] = {"in": CLOCK, "baseband": BASEBAND}
     outputs: Mapping[str, str] = {}
 
     def reading(self, name: str, inputs: Mapping[str, Signal], time_ps: int) -> object:
@@ -162,25 +174,21 @@ class OscilloscopeInput(Component[OscilloscopeInputParameters]):
         """
         if name not in self.READINGS:
             return super().reading(name, inputs, time_ps)
-        signal = clock(inputs, "in")
+        signal, received = clock(inputs, "in"), inputs.get("baseband")
+        if isinstance(received, Baseband):
+            if signal is not None:
+                raise ValueError("an oscilloscope's socket takes one cable: unlink `in` or `baseband`")
+            return received.trace(time_ps, self.parameters.baseband_points)
         if signal is None:
             return np.zeros(1), 1e9
         own = self.parameters
         rate = signal.time_base.rate(time_ps)
         sample_hz = own.samples_per_pulse * signal.frequency_hz * (1.0 + rate)
         length = own.pulses * own.samples_per_pulse
-        place = _place_in_period(time_ps, sample_hz, length)
-        first = place - self._since_pulse(signal, time_ps) * own.samples_per_pulse
+        place = place_in_period(time_ps, sample_hz, length)
+        first = place - signal.periods_since_pulse(time_ps) * own.samples_per_pulse
         generator = self.stream.child("trace", str(time_ps)).generator()
         return self._trace(signal, first, generator), sample_hz
-
-    @staticmethod
-    def _since_pulse(signal: ClockSignal, time_ps: int) -> float:
-        """Periods since the centre of the last pulse."""
-        base = signal.time_base
-        late_ps = base.delay_ps - float(base.deviation_ps([time_ps])[0])
-        passed = _place_in_period(time_ps, signal.frequency_hz, 1)
-        return (passed - late_ps * signal.frequency_hz / PS_PER_S) % 1.0
 
     def _trace(
         self, signal: ClockSignal, first: float, generator: np.random.Generator
@@ -210,9 +218,3 @@ def _coloured(
     share = np.fft.rfftfreq(length, sample_ps / PS_PER_S) / bandwidth_hz
     noise = np.fft.irfft(spectrum * np.exp(-0.5 * log(2.0) * share**2), length)
     return noise / noise.std()
-
-
-def _place_in_period(time_ps: int, sample_hz: float, length: int) -> float:
-    """Samples at `sample_hz` since the beginning of the period of `length` that `time_ps` is in, however late it is."""
-    numerator, denominator = float(sample_hz).as_integer_ratio()
-    return (time_ps * numerator % (length * PS_PER_S * denominator)) / (PS_PER_S * denominator)
