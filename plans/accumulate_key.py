@@ -4,30 +4,33 @@ One link is measured here, as in `core_switching`; the other by the same plan on
 that one has made is read from its run's file while it is being written. The node relays a key as soon as both links
 have one, and what the richer link makes beyond that waits in its buffer, from which the relay goes on when that link
 falls silent.
+
+Time is what was spent measuring: a run that is continued begins with what its earlier parts have banked and relayed.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bluesky.plan_stubs as bps
 import numpy as np
 from bluesky.utils import MsgGenerator
 
 from plans.core_switching import CURRENTS_MA, SECONDS_PER_HOUR, Campaign
-from plans.key_figure import accumulation_told, draw_accumulation
+from plans.key_figure import RELAY, accumulation_told, draw_accumulation
 from plans.preprocessors import experiment
-from plans.recorded_key import RecordedKey
-from plans.stubs import Findings, trigger_in_turn
+from plans.recorded_key import NOTHING, RecordedKey, key_history
+from plans.stubs import Findings, read_together, trigger_in_turn
 from qdci_lab.analysis.key_relay import KeyDeposits, relay
 from qdci_lab.clock import LabClock
 from qdci_lab.progress import Column
+from qdci_lab.record.parts import ELAPSED, NUMBER, JoinedRun
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
+from qdci_lab.sweep import earlier_parts
 
-NOTHING = KeyDeposits(np.array([]), np.array([]))
 PATCH = (0,)
 
 
@@ -77,8 +80,14 @@ def accumulate_key(
     campaign.on_block = node.bank
     campaign.at_step_end = node.follow
     campaign.beside = (node.state,)
+    campaign.streams += (RELAY,)
+
+    def run() -> MsgGenerator[None]:
+        yield from node.go_on()
+        yield from campaign.run()
+
     moved = [link.voa.attenuation, *(part.current for part in campaign.noise[:1])]
-    return (yield from experiment(campaign.run(), link.parts, metadata, moved=moved))
+    return (yield from experiment(run(), link.parts, metadata, moved=moved))
 
 
 @dataclass
@@ -90,20 +99,34 @@ class _Node:
     key_bits: int
     times_s: list[float] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
-    told: int = 0
-    """Deposits of both links that are in the file already."""
+    told_s: float = -math.inf
+    """Up to when deposits of both links are in the file already, or in that of a part before."""
     began_unix_s: float = field(default_factory=time.time)
+    """When the first part began."""
 
     def __post_init__(self) -> None:
         self.state = Findings("relay")
         self._event = Findings("relay")
         self._keep(self.state, 0.0, (0, 0, 0), NOTHING)
 
+    def go_on(self) -> MsgGenerator[None]:
+        """Begin with what the parts before this one have banked; nothing is left of steps that they cut short."""
+        earlier = yield from earlier_parts()
+        if not earlier:
+            return
+        history = key_history(earlier["path"])
+        banked = history.deposits.until(float(earlier["elapsed_s"]))
+        self.times_s, self.bits = banked.times_s.tolist(), banked.bits.tolist()
+        self.began_unix_s = history.began_unix_s
+        complete = {number for number, _ in earlier["points"]}
+        rows = [event["data"] for event in JoinedRun(earlier["path"]).events()]
+        self.told_s = max(float(row["relay_time"]) for row in rows if row[NUMBER] in complete)
+
     def bank(self, reading: Mapping[str, Any]) -> None:
         """Take in a block of our own link; an empty reading, of a rehearsal, is none."""
         name = self.campaign.link.name
         if reading:
-            self.times_s.append(float(reading[f"{name}_lab_time"]["value"]) - self.campaign.began_s)
+            self.times_s.append(float(reading[ELAPSED]["value"]))
             key_bits = float(reading[f"{name}_key_length_rusca_2018"]["value"])
             self.bits.append(float(np.floor(max(key_bits, 0.0))))
 
@@ -118,13 +141,11 @@ class _Node:
             yield from trigger_in_turn([self.other])
             theirs, until_s = self.other.deposits, min(own_until_s, self.other.until_s)
         history = relay(own.until(until_s), theirs.until(until_s), key_bits=self.key_bits)
-        for index in range(self.told, history.times_s.size):
+        for index in np.flatnonzero(history.times_s > self.told_s):
             sums = (history.left_bits[index], history.right_bits[index], history.end_to_end_bits[index])
             self._keep(self._event, float(history.times_s[index]), sums, own)
-            yield from bps.create("relay")
-            yield from bps.read(self._event)
-            yield from bps.save()
-        self.told = history.times_s.size
+            yield from read_together([self._event], stream=RELAY)
+        self.told_s = max(self.told_s, until_s)
         last = self._sums(own, theirs.until(until_s), history.end_to_end_bits)
         self._keep(self.state, until_s, last, own)
 
@@ -134,7 +155,7 @@ class _Node:
         return own.total, theirs.total, int(relayed[-1]) if len(relayed) else 0
 
     def _shift_s(self, other: RecordedKey) -> float:
-        """Simulated benches begin together at lab time 0; real ones when they did, to about a minute."""
+        """Simulated benches begin together at time 0; real ones when their first parts did, to about a minute."""
         simulated = isinstance(self.campaign.link.tagger.clock, LabClock)
         if simulated and other.start.get("source") == "twin":
             return 0.0

@@ -113,6 +113,8 @@ class Campaign:
     on_block: Callable[[dict[str, Any]], None] = lambda _reading: None
     at_step_end: Callable[[], MsgGenerator[None]] = bps.null
     beside: tuple[Any, ...] = ()
+    streams: tuple[str, ...] = ("primary", "blocks", "interruptions")
+    """Those whose events belong to a step, and are left out if that was cut short and measured again."""
     summary: StepSummary = field(default_factory=lambda: StepSummary(name="step"))
     clock: CampaignClock = field(default_factory=CampaignClock)
     began_s: float = 0.0
@@ -160,8 +162,7 @@ class Campaign:
         self.began_s = yield from self._lab_time()
         self.paused = yield from self.clock.begin(self.began_s)
         yield from self._look_at_the_clock()
-        streams = ("primary", "blocks", "interruptions")
-        yield from sweep(self._steps(), self._step, stream=streams, beside=[self.clock])
+        yield from sweep(self._steps(), self._step, stream=self.streams, beside=[self.clock])
 
     def _steps(self) -> Iterator[_Step]:
         """One core after the other, all currents in each, until the time is over."""

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from ophyd.status import Status
 
+from plans.campaign import elapsed_s
 from qdci_lab.analysis.key_relay import KeyDeposits
 from qdci_lab.errors import LabError, RecordError
 from qdci_lab.record.append_only import is_being_written
 from qdci_lab.record.catalogue import Catalogue
 from qdci_lab.record.hdf5 import SUFFIX
 from qdci_lab.record.journal import JOURNAL_SUFFIX
+from qdci_lab.record.parts import JoinedRun
 from qdci_lab.record.replay import Run
 
 BLOCKS = "blocks"
-INTERRUPTIONS = "interruptions"
+NOTHING = KeyDeposits(np.array([]), np.array([]))
 POLL_S = 1.0
 PATIENCE_S = 300.0
 """How long, by the wall's clock, a run that goes on may hand over nothing before it is waited for no longer."""
@@ -27,7 +29,10 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True)
 class KeyHistory:
-    """What a run has made so far: key by time since it began, up to when that is known, and whether more may come."""
+    """What a run has made so far: key by time spent measuring, up to when that is known, and whether more may come.
+
+    `began_unix_s` is when the first of its parts began.
+    """
 
     deposits: KeyDeposits
     until_s: float
@@ -38,31 +43,21 @@ class KeyHistory:
 def key_history(path: Path) -> KeyHistory:
     """The key blocks of a run, finished or not; RecordError for a run that makes none.
 
-    Times are of the lab's clock, from the run's first synchronisation on.
+    Of a run that continues others, theirs come first: they are looked for beside it, and steps that were cut short and
+    measured again are left out. Times are spent measuring, from the first synchronisation of the first part on.
     """
-    run = Run(path)
-    if not _has_blocks(run):
+    run = JoinedRun(path)
+    goes_on = run.stop is None and _goes_on(path)
+    began_unix_s = float(run.parts[0].start["time"])
+    if not any(BLOCKS in part.streams for part in run.parts):
         if run.stop is not None:
             raise RecordError(f"{path.name}: this run made no blocks of key")
-        return KeyHistory(
-            KeyDeposits(np.array([]), np.array([])), 0.0, _goes_on(path), float(run.start["time"])
-        )
-    rows = [event["data"] for event in run.events(BLOCKS)]
-    times, bits, seconds = (
-        np.array([float(row[f"link_{key}"]) for row in rows])
-        for key in ("lab_time", "key_length_rusca_2018", "duration")
-    )
-    began_s = times[0] - seconds[0] if times.size else 0.0
-    if INTERRUPTIONS in run.streams:
-        began_s = min(began_s, *(event["data"]["step_held_from"] for event in run.events(INTERRUPTIONS)))
-    deposits = KeyDeposits(times - began_s, np.floor(np.maximum(bits, 0.0)))
-    until_s = float(deposits.times_s[-1]) if times.size else 0.0
-    goes_on = run.stop is None and _goes_on(path)
-    return KeyHistory(deposits, until_s, goes_on, float(run.start["time"]))
-
-
-def _has_blocks(run: Run) -> bool:
-    return BLOCKS in run.streams
+        return KeyHistory(NOTHING, 0.0, goes_on, began_unix_s)
+    table = run.table(BLOCKS)
+    bits = np.floor(np.maximum(table["link_key_length_rusca_2018"], 0.0))
+    deposits = KeyDeposits(elapsed_s(table, "link_lab_time"), bits)
+    until_s = float(deposits.times_s[-1]) if deposits.times_s.size else 0.0
+    return KeyHistory(deposits, until_s, goes_on, began_unix_s)
 
 
 def _goes_on(path: Path) -> bool:
@@ -70,13 +65,18 @@ def _goes_on(path: Path) -> bool:
 
 
 def find_run(place: str) -> Path:
-    """A run's file, or the newest run of a folder; ValueError if there is none."""
+    """A run's file, or the newest run of a folder; ValueError if there is none.
+
+    A journal that is gone has become a file of its own.
+    """
     path = Path(place).expanduser()
     if path.is_dir():
         try:
             return Catalogue(path)[-1].path
         except IndexError:
             raise ValueError(f"relay_with: no run in {path}; start the other link first") from None
+    if path.suffix == JOURNAL_SUFFIX and not path.exists():
+        path = path.with_suffix(SUFFIX)
     if not path.exists():
         raise ValueError(f"relay_with: there is no run and no folder {path}")
     return path

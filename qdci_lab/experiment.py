@@ -21,7 +21,7 @@ from qdci_lab.live_figure import LiveFigure
 from qdci_lab.progress import LiveTable, RunProgress, table_of
 from qdci_lab.reanalysis import Difference, reanalyse
 from qdci_lab.record.append_only import is_being_written
-from qdci_lab.record.parts import RESUMES, JoinedRun, complete_points, link_to, parts_of
+from qdci_lab.record.parts import RESUMES, JoinedRun, complete_points, parts_of
 from qdci_lab.record.recorder import Recorder
 from qdci_lab.record.recovery import recover
 from qdci_lab.record.replay import Run
@@ -70,7 +70,7 @@ def run_experiment(
 
     def measure() -> MsgGenerator[Any]:
         made = plan(session.link, **options)
-        return made if continues is None else resumed(made, complete_points(continues), link_to(continues))
+        return made if continues is None else resumed(made, continues)
 
     try:
         file = _measure(session, measure, report, console)

@@ -14,7 +14,8 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg, MsgGenerator
 
 from qdci_lab.errors import RecordError
-from qdci_lab.record.parts import LABEL, NUMBER, RESUMES, SWEEP
+from qdci_lab.record.parts import LABEL, NUMBER, RESUMES, SWEEP, complete_points, link_to
+from qdci_lab.record.replay import Run
 
 Point = TypeVar("Point")
 
@@ -100,19 +101,21 @@ def sweep(
 
 
 def earlier_parts() -> MsgGenerator[Mapping[str, Any]]:
-    """What the parts of a sweep before this one came to, as `record.parts.link_to` tells it; empty for the first."""
+    """What the parts of a sweep before this one came to; empty for the first.
+
+    As `record.parts.link_to` tells it, and where the last of them is (`path`).
+    """
     question = EarlierQuestion()
     yield Msg("null", None, question)
     return question.answer
 
 
-def resumed(
-    plan: MsgGenerator[Any], recorded: Mapping[int, str], metadata: Mapping[str, Any]
-) -> MsgGenerator[Any]:
-    """The plan with the recorded points passed over, and `metadata` in its start document as `resumes`.
+def resumed(plan: MsgGenerator[Any], before: Run) -> MsgGenerator[Any]:
+    """The plan, passing over the points that the part `before` and those before it hold; its start document says so.
 
     RecordError when a point of the same number has another label: then it is not the same sweep.
     """
+    recorded, metadata = complete_points(before), link_to(before)
 
     def answered(message: Msg) -> Msg:
         if message.command == "open_run":
@@ -120,7 +123,7 @@ def resumed(
         if message.command == "null" and message.args and isinstance(message.args[0], PointQuestion):
             _answer(message.args[0], recorded)
         elif message.command == "null" and message.args and isinstance(message.args[0], EarlierQuestion):
-            message.args[0].answer = metadata
+            message.args[0].answer = {**metadata, "path": before.path}
         return message
 
     return (yield from bpp.msg_mutator(plan, answered))

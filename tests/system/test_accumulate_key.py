@@ -14,12 +14,14 @@ from rich.console import Console
 
 from plans import recorded_key
 from plans.accumulate_key import accumulate_key
-from plans.published import clason_runs
+from plans.published import clason_runs, newest_runs
 from plans.published.clason_runs import recorded_rows
 from plans.recorded_key import RecordedKey, find_run, key_history
 from qdci_lab.errors import RecordError
-from qdci_lab.experiment import replay_file, run_experiment
-from qdci_lab.record.replay import Run
+from qdci_lab.experiment import replay_file, resume_experiment, run_experiment
+from qdci_lab.record.journal import JournalWriter
+from qdci_lab.record.parts import NUMBER, JoinedRun
+from qdci_lab.record.replay import Run, documents
 from qdci_lab.rehearsal import rehearse
 from qdci_lab.session import open_session
 
@@ -83,13 +85,59 @@ def test_a_replay_gives_the_same_figure(linkoeping, tmp_path, console):
 
 
 def test_a_long_run_stands_in_the_table_of_published_values_a_short_one_does_not(linkoeping, monkeypatch):
-    run = Run(linkoeping.file)
-    assert recorded_rows({("accumulate_key", "clason_trusted_node"): [run]}) == []
+    runs = newest_runs(linkoeping.file.parent)
+    assert recorded_rows(runs) == []
     monkeypatch.setattr(clason_runs, "LEAST_H", 0.1)
-    own, other = recorded_rows({("accumulate_key", "clason_trusted_node"): [run]})
+    own, other = recorded_rows(runs)
     assert (own.published, other.published) == (28.9, 8.15)
     last = linkoeping.points[-1]
     assert own.obtained == pytest.approx(1e-6 * last["own_bits"] * 92 * 3600 / last["relayed_until_s"])
+
+
+def killed(outcome, folder: Path, steps: int) -> Path:
+    """The journal as it stood when so many steps were complete, and the next had relayed but was not complete."""
+    folder.mkdir()
+    journal = folder / f"{outcome.file.stem}.journal"
+    writer, complete = JournalWriter(journal), 0
+    for name, document in documents(outcome.file):
+        data = document["data"] if name == "event" else {}
+        if complete == steps and "relay_time" in data and "step_core" in data:
+            break
+        writer.append(name, document)
+        complete += "sweep_label" in data
+    writer.close()
+    return journal
+
+
+def test_a_killed_run_goes_on_with_what_it_had_banked(stockholm, linkoeping, tmp_path, console):
+    journal = killed(linkoeping, tmp_path / "killed", steps=1)
+    begun = list(Run(journal).events("relay"))
+    outcome = resume_experiment(journal, addresses="sim.toml", console=console, seed=7)
+    assert outcome.points[0] == linkoeping.points[0]
+    assert max(event["data"][NUMBER] for event in begun) == 2  # relayed, but its step was not complete
+    joined = JoinedRun(outcome.file)
+    table, blocks, relays = (joined.table(stream) for stream in ("primary", "blocks", "relay"))
+    assert table[NUMBER].tolist() == list(range(1, len(table[NUMBER]) + 1))
+    assert len(table[NUMBER]) > 2
+    own = np.cumsum(np.floor(np.maximum(blocks["link_key_length_rusca_2018"], 0.0)))
+    times = blocks["campaign_elapsed"]
+    assert (np.diff(times) > 0.0).all()
+    theirs = key_history(stockholm.file).deposits
+    other = np.array([theirs.until(time_s).total for time_s in relays["relay_time"]])
+    assert relays["relay_time"].tolist() == sorted({*times, *theirs.until(times[-1]).times_s})
+    known = own[np.searchsorted(times, relays["relay_time"], side="right") - 1]
+    known[relays["relay_time"] < times[0]] = 0.0
+    assert np.array_equal(relays["relay_own"], known)
+    assert np.array_equal(relays["relay_other"], other)
+    assert np.array_equal(relays["relay_end_to_end"], np.minimum(known, other) // 256 * 256)
+    last = outcome.points[-1]
+    assert (last["own_bits"], last["other_bits"]) == (own[-1], theirs.until(times[-1]).total)
+    assert last["longest_gap_s"] == np.diff(times).max()
+    assert replay_file(outcome.file, console=console).points == outcome.points
+    assert key_history(outcome.file).deposits.total == own[-1]
+    assert (
+        key_history(journal.with_suffix(".h5")).deposits.total > own[1]
+    )  # alone, a run keeps what it has begun
 
 
 WRITER = """

@@ -13,7 +13,7 @@ from bluesky.utils import Msg, MsgGenerator, RunEngineInterrupted
 from ophyd.sim import SynAxis
 
 from qdci_lab.errors import RecordError
-from qdci_lab.record.parts import JoinedRun, complete_points, link_to, parts_of
+from qdci_lab.record.parts import JoinedRun, complete_points, parts_of
 from qdci_lab.record.recorder import Recorder
 from qdci_lab.record.recovery import recover
 from qdci_lab.record.replay import Run
@@ -79,7 +79,7 @@ def test_a_sweep_that_failed_goes_on_behind_its_last_complete_point(
     first = finished(recorder)
     assert first.table()["sweep_point"].tolist() == [1, 2, 3]
     assert sorted(complete_points(first)) == [1, 2]
-    engine(resumed(sweep_plan(motor, tagger, POINTS), complete_points(first), link_to(first)))
+    engine(resumed(sweep_plan(motor, tagger, POINTS), first))
     second = finished(recorder)
     assert second.table()["motor"].tolist() == [4.0, 1.5]
     assert second.start["num_points"] == 2
@@ -98,7 +98,7 @@ def test_a_third_part_knows_the_points_of_both_before(
     for fail_at in (1.0, 4.0, None):
         plan = sweep_plan(motor, tagger, POINTS, fail_at=fail_at)
         if runs:
-            plan = resumed(plan, complete_points(runs[-1]), link_to(runs[-1]))
+            plan = resumed(plan, runs[-1])
         if fail_at is None:
             engine(plan)
         else:
@@ -118,7 +118,7 @@ def test_another_sweep_is_not_taken_for_the_recorded_one(
     engine(sweep_plan(motor, tagger, POINTS[:2]))
     first = finished(recorder)
     with pytest.raises(RecordError, match=r"point 2 of this sweep is 7\.0, of the recorded one 1\.0"):
-        engine(resumed(sweep_plan(motor, tagger, [3.0, 7.0]), complete_points(first), link_to(first)))
+        engine(resumed(sweep_plan(motor, tagger, [3.0, 7.0]), first))
 
 
 def test_a_journal_that_was_left_behind_gives_the_points_to_go_on_from(
