@@ -14,6 +14,16 @@ PLANS = (
     "dark_counts_vs_launch_power", "error_budget", "scan_gate", "skr_vs_distance", "skr_vs_launch_power",
     "sync_pulse_width",
 )  # fmt: skip
+CLASON, QIU, WU = "clason_trusted_node", "qiu_cow_dci", "wu_laquila"
+ELSEWHERE = {
+    "accumulate_key": (CLASON, {"duration_h": 2.0}),
+    "core_switching": (CLASON, {"duration_h": 2.0}),
+    "detector_comparison": (CLASON, {}),
+    "attenuation_sweep": (QIU, {}),
+    "stability": (QIU, {}),
+    "allocation_scan": (WU, {}),
+}
+"""Plans for other testbeds; what they refuse is tested beside what they measure."""
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +32,28 @@ def session(testbed_folder, tmp_path_factory):
     opened.connect()
     yield opened
     opened.close()
+
+
+def test_every_plan_is_rehearsed_here():
+    assert set(PLANS) | set(ELSEWHERE) == set(find_plans())
+
+
+@pytest.mark.parametrize("testbed", [CLASON, QIU, WU])
+def test_plans_for_another_testbed_are_rehearsed_at_its_prompt_and_move_nothing(
+    testbed, testbed_folder, tmp_path
+):
+    session = open_session(testbed_folder.parent / testbed, addresses="sim.toml", directory=tmp_path)
+    try:
+        session.connect()
+        names = prompt_namespace(session)
+        before, began_ps = positions(session), session.lab_clock.now_ps()
+        for name, (_, arguments) in (item for item in ELSEWHERE.items() if item[1][0] == testbed):
+            rehearsal = names["rehearse"](names[name](session.link, **arguments))
+            assert min(rehearsal.points, rehearsal.moves, rehearsal.lab_time_s) >= 2, name
+        assert session.lab_clock.now_ps() == began_ps
+        assert positions(session) == before
+    finally:
+        session.close()
 
 
 def positions(session):
