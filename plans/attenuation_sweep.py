@@ -14,7 +14,7 @@ from bluesky.utils import MsgGenerator
 
 from plans.attenuation_figure import draw_attenuation_sweep
 from plans.preprocessors import experiment
-from plans.quantum_link import acquire_point, prepare_link, with_loss_put_back
+from plans.quantum_link import measure_link, prepare_link, with_loss_put_back
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
@@ -60,13 +60,7 @@ def attenuation_sweep(
 
     def at_loss(loss_db: float) -> MsgGenerator[None]:
         yield from bps.mv(link.added_loss, loss_db)
-        yield from acquire_point(
-            link,
-            detections=detections,
-            max_duration_s=max_duration_s,
-            keep_tags=keep_tags,
-            devices=link.parts,
-        )
+        yield from measure_link(link, detections, max_duration_s, keep_tags=keep_tags)
 
     return (yield from experiment(with_loss_put_back(measure(), link), link.parts, metadata))
 

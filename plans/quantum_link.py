@@ -52,28 +52,12 @@ def measure_link(
     link: Any, detections: float, max_duration_s: float, *, keep_tags: bool, beside: Sequence[Any] = ()
 ) -> MsgGenerator[None]:
     """One point: every device measured, one acquisition, all in one event, with what is `beside` as well."""
-    yield from acquire_point(
-        link, detections=detections, max_duration_s=max_duration_s, keep_tags=keep_tags,
-        devices=link.parts, beside=beside,
-    )  # fmt: skip
-
-
-def acquire_point(
-    link: Any,
-    *,
-    detections: float,
-    max_duration_s: float,
-    keep_tags: bool,
-    devices: Sequence[Any] = (),
-    beside: Sequence[Any] = (),
-) -> MsgGenerator[None]:
-    """One acquisition as one event of the primary stream, with fresh readings of `devices` and what is `beside`."""
     yield from bps.mv(link.detections, detections)
     yield from bps.mv(link.max_duration, max_duration_s)
     yield from bps.mv(link.keep_tags, int(keep_tags))
-    yield from trigger_in_turn([device for device in devices if device is not link.tagger])
+    yield from trigger_in_turn([device for device in link.parts if device is not link.tagger])
     yield from trigger_in_turn([link])
-    yield from read_together([link, *devices, *beside], stream="primary")
+    yield from read_together([link, *link.parts, *beside], stream="primary")
     yield from bps.mv(link.keep_tags, 0)
     if keep_tags:
         yield from bps.collect(link.tagger.tags, name="tags")
