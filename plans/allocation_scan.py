@@ -19,7 +19,7 @@ from plans.allocations import COUNTER, DIRECTIONS, PROTOCOL, allocations_of, tol
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, classical_light_on, link_up, measure_link, moved_by_link
-from plans.stubs import Findings
+from plans.stubs import Findings, set_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
@@ -136,11 +136,11 @@ class _Scan:
     def _place(self, core: int, direction: str) -> MsgGenerator[None]:
         """The classical light off while the switch moves and the polarization is aligned."""
         link = self.link
-        yield from bps.mv(link.launch_voa.shutter_open, 0)
+        yield from set_in_turn(link.launch_voa.blocking())
         yield from bps.mv(link.switch.connections, link.connections(core, direction=direction))
         if self.align:
             yield from align_polarization(link, Descent(volts_per_pi=link.receiver.volts_per_pi))
-        yield from bps.mv(link.launch_voa.shutter_open, 1)
+        yield from set_in_turn(link.launch_voa.passing())
         self.placed = (core, direction)
 
 

@@ -19,7 +19,7 @@ from bluesky.utils import MsgGenerator
 
 from plans.figures import MEASURED, PUBLISHED, QBER_X, new_figure, save
 from plans.preprocessors import experiment
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.analysis.calibration import SourceFit, fit_source, mean_photon_number
 from qdci_lab.analysis.code import DECOY, SIGNAL, SymbolCode
 from qdci_lab.progress import Column
@@ -43,7 +43,7 @@ def calibrate_mean_photon_number(
 ) -> MsgGenerator[None]:
     """Power of signal and of decoy pulses at several attenuations, against the dark, in mean photon numbers.
 
-    Each point is the mean of `readings` readings of the power meter of `averaging_s`, with the shutter open and closed.
+    Each point is the mean of `readings` readings of the power meter of `averaging_s`, in her light and without it.
     Needs a testbed whose switch has a power meter (LimitError). One event a point.
     """
     settings_db = [float(value) for value in attenuations_db]
@@ -59,7 +59,7 @@ def calibrate_mean_photon_number(
 
     def measure() -> MsgGenerator[None]:
         meter = link.probe_power_meter
-        yield from bps.mv(link.launch_voa.shutter_open, 0)
+        yield from set_in_turn(link.launch_voa.blocking())
         yield from bps.mv(meter.averaging_time, averaging_s)
         path = [(link.routing.transmitter_port, link.probe.meter_port)]
         yield from bps.mv(link.switch.connections, link.routed(path))
@@ -74,9 +74,10 @@ def calibrate_mean_photon_number(
         if state != sent:
             yield from bps.mv(link.awg, link.waveforms(_code_of_one_intensity(link.code, state)))
             sent = state
-        yield from bps.mv(link.voa.attenuation, setting_db)
-        dark = yield from _mean_power_w(link, readings, shutter_open=0)
-        lit = yield from _mean_power_w(link, readings, shutter_open=1)
+        yield from set_in_turn(link.voa.blocking())
+        dark = yield from _mean_power_w(link, readings)
+        yield from set_in_turn([(link.voa.attenuation, setting_db), *link.voa.passing()])
+        lit = yield from _mean_power_w(link, readings)
         yield from found.record(_point(link, state, setting_db, dark, lit), link.probe_power_meter)
 
     moved = (link.voa.attenuation, link.probe_power_meter.averaging_time, link.switch.connections)
@@ -99,9 +100,8 @@ def _code_of_one_intensity(code: SymbolCode, intensity: int) -> SymbolCode:
     return SymbolCode(code.basis, code.bit, np.full(code.length, intensity, np.uint8))
 
 
-def _mean_power_w(link: Any, readings: int, *, shutter_open: int) -> MsgGenerator[tuple[float, float]]:
+def _mean_power_w(link: Any, readings: int) -> MsgGenerator[tuple[float, float]]:
     """Mean power and its standard error in W, not-a-number where nothing was measured."""
-    yield from bps.mv(link.voa.shutter_open, shutter_open)
     powers_w = []
     for _ in range(readings):
         yield from trigger_in_turn([link.probe_power_meter])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from plans.figures import MEASURED, PUBLISHED, WIESEMANN, new_figure, save
 from plans.preprocessors import experiment
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.errors import AcquisitionError
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
@@ -61,8 +61,7 @@ def characterise_cores(
     found = Findings("pair")
 
     def measure() -> MsgGenerator[None]:
-        for shutter in (link.voa.shutter_open, link.launch_voa.shutter_open):
-            yield from bps.mv(shutter, 0)
+        yield from set_in_turn([*link.voa.blocking(), *link.launch_voa.blocking()])
         yield from bps.mv(link.probe_power_meter.averaging_time, averaging_s)
         yield from bps.mv(link.tagger.acquisition_time, count_s)
         dark_hz = yield from _clicks_hz(link, 1, None)

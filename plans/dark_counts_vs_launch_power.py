@@ -22,7 +22,7 @@ from bluesky.utils import MsgGenerator
 
 from plans.figures import MEASURED, PUBLISHED, QBER_Z, WIESEMANN, new_figure, save
 from plans.preprocessors import experiment
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.analysis.noise import MulticoreFibre, icsrs_backward_w
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
@@ -64,8 +64,7 @@ def dark_counts_vs_launch_power(
     found = Findings("noise")
 
     def measure() -> MsgGenerator[None]:
-        yield from bps.mv(link.voa.shutter_open, 0)
-        yield from bps.mv(link.launch_voa.shutter_open, 0)
+        yield from set_in_turn([*link.voa.blocking(), *link.launch_voa.blocking()])
         yield from bps.mv(link.tagger.acquisition_time, duration_s)
         yield from bps.mv(link.probe_laser.wavelength, classical_wavelength_nm)
         yield from bps.mv(link.probe_laser.power, LASER_DBM)
@@ -80,7 +79,7 @@ def dark_counts_vs_launch_power(
         power_dbm, core = point
         if power_dbm is not None and power_dbm not in launched_dbm:
             yield from bps.mv(link.probe_laser.emission, 1)
-            yield from bps.mv(link.probe_voa.shutter_open, 1)
+            yield from set_in_turn(link.probe_voa.passing())
             launched_dbm[power_dbm] = yield from _bring_launch_power(link, power_dbm)
         reached_dbm = None if power_dbm is None else launched_dbm[power_dbm]
         yield from _count(link, found, core, lit_core, reached_dbm)

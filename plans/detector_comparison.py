@@ -21,7 +21,7 @@ from plans.detector_figure import draw_detectors
 from plans.detectors import EXTERNAL, INTERNAL, comparison_told
 from plans.polarization import align_polarization, fine_descent, rough_descent
 from plans.preprocessors import experiment
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
@@ -149,7 +149,7 @@ class _Comparison:
     def _use(self, name: str) -> MsgGenerator[None]:
         """Switch over in the dark, count, and make the link ready."""
         link = self.link
-        yield from bps.mv(link.voa.shutter_open, 0)
+        yield from set_in_turn(link.voa.blocking())
         if INTERNAL in self.numbers:
             volts = link.internal_drive.bias_voltage_v if SETS[name] == INTERNAL else 0.0
             yield from bps.mv(link.internal_detectors.bias_voltage, volts)
@@ -160,7 +160,7 @@ class _Comparison:
         reading = yield from read_together([link.tagger], stream="dark")
         if reading:
             self.dark_hz = float(sum(reading[link.tagger.count_rates.name]["value"]))
-        yield from bps.mv(link.voa.shutter_open, 1)
+        yield from set_in_turn([(link.voa.attenuation, link.signal_attenuation_db), *link.voa.passing()])
         yield from self._settings(link.receiver.sync_tags / 10.0, self.max_block_s, lock=0)
         yield from trigger_in_turn([link])
         if self.align:

@@ -19,7 +19,7 @@ from plans.figures import MEASURED, PUBLISHED, QBER_X, QBER_Z, WIESEMANN, new_fi
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, classical_light_on, link_up, moved_by_link
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.analysis.detector_corrections import Estimate
 from qdci_lab.analysis.error_budget import Background, Detections, ErrorBudget, estimate_error_budget
 from qdci_lab.progress import Column
@@ -96,13 +96,13 @@ def error_budget(
 
 def _light(link: Any, stage: str, launch_power_dbm: float) -> MsgGenerator[None]:
     """The light of a stage, whatever the stage before it was: a run that is continued begins anywhere."""
-    yield from bps.mv(link.voa.shutter_open, int(stage in (WEAK, SIGNAL)))
     yield from bps.mv(link.added_loss, WEAKER_DB if stage == WEAK else 0.0)
+    yield from set_in_turn(link.voa.passing() if stage in (WEAK, SIGNAL) else link.voa.blocking())
     if stage in (LIT, SIGNAL):
         yield from classical_light_on(link)
         yield from bps.mv(link.launch_power, launch_power_dbm)
     else:
-        yield from bps.mv(link.launch_voa.shutter_open, 0)
+        yield from set_in_turn(link.launch_voa.blocking())
 
 
 def _background(link: Any, duration_s: float) -> MsgGenerator[dict[str, tuple[float, str]]]:

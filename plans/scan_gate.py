@@ -18,6 +18,7 @@ from plans.figures import MEASURED, PUBLISHED, QBER_Z, new_figure, save
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, link_up, measure_link, moved_by_link
+from plans.stubs import set_in_turn
 from qdci_lab.analysis.calibration import GateFit, fit_gate
 from qdci_lab.progress import Column
 from qdci_lab.record.replay import Run
@@ -66,7 +67,7 @@ def scan_gate(
         if attenuation_db is not None:
             yield from bps.mv(link.probe_voa.attenuation, attenuation_db)
             yield from bps.mv(link.switch.connections, link.connections(core, detour=True))
-            yield from bps.mv(link.probe_voa.shutter_open, 1)
+            yield from set_in_turn(link.probe_voa.passing())
         yield from bps.mv(link.projected_block, block)
         yield from sweep(widths_ps, at_width)
 

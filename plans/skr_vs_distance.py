@@ -22,7 +22,7 @@ from plans.figures import MEASURED, PUBLISHED, QBER_X, QBER_Z, WIESEMANN, new_fi
 from plans.polarization import Descent, align_polarization
 from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, classical_light_on, link_up, measure_link, moved_by_link
-from plans.stubs import Findings, read_together, trigger_in_turn
+from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.analysis.distance import ClassicalNoise, ReceiverModel, key_rate_against_distance_bps
 from qdci_lab.analysis.noise import MulticoreFibre
 from qdci_lab.progress import Column
@@ -151,8 +151,7 @@ def _lock(link: Any, core: int, setting_db: float | None, max_duration_s: float)
 def _lengthen(link: Any, core: int, setting_db: float | None) -> MsgGenerator[None]:
     """Lead the light through the attenuator, or past it."""
     if setting_db is not None:
-        yield from bps.mv(link.probe_voa.attenuation, setting_db)
-        yield from bps.mv(link.probe_voa.shutter_open, 1)
+        yield from set_in_turn([(link.probe_voa.attenuation, setting_db), *link.probe_voa.passing()])
     yield from bps.mv(link.switch.connections, link.connections(core, detour=setting_db is not None))
 
 

@@ -19,6 +19,8 @@ from rich.console import Console
 
 from qdci_lab.experiment import run_experiment
 from qdci_lab.record.replay import Run
+from qdci_lab.rehearsal import rehearse
+from qdci_lab.session import find_plans, open_session
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Z = 4.0
@@ -146,7 +148,10 @@ def component_of(twin: str, name: str) -> str:
 
 def swapped(swap: Swap, directory: Path) -> Path:
     """A copy of the bench's testbed with the other model in the role, behind the same component."""
-    folder = Path(shutil.copytree(CONFIGS / BENCHES[swap.bench].testbed, directory / "swapped"))
+    return swap_in(Path(shutil.copytree(CONFIGS / BENCHES[swap.bench].testbed, directory / "swapped")), swap)
+
+
+def swap_in(folder: Path, swap: Swap) -> Path:
     texts = {
         name: (folder / name).read_text(encoding="utf-8") for name in ("lab.toml", "twin.toml", "sim.toml")
     }
@@ -224,3 +229,45 @@ def test_a_plan_runs_unchanged_with_another_model_and_finds_the_same(name, usual
     device = swap.role.replace(".", "_")
     assert swap.model in run.configuration(device)[f"{device}_identity"]
     assert swap.driver in run.start["configuration_files"]["lab"]
+
+
+@pytest.fixture(scope="module")
+def without_shutters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ji's testbed with an attenuator that has no shutter in all three places."""
+    folder = Path(shutil.copytree(CONFIGS / "ji_mcf", tmp_path_factory.mktemp("motors") / "motors"))
+    for role in ("alice.voa", "classical.launch_voa", "probe.voa"):
+        swap_in(folder, Swap("skr_vs_launch_power", role, **OZ_DD100MC))
+    return folder
+
+
+def test_no_plan_wants_a_shutter(without_shutters, tmp_path):
+    session = open_session(without_shutters, addresses="sim.toml", directory=tmp_path, seed=7)
+    try:
+        session.connect()
+        for name in (
+            "calibrate_mean_photon_number", "characterise_cores", "dark_counts_vs_launch_power", "error_budget",
+            "scan_gate", "skr_vs_distance",
+        ):  # fmt: skip
+            options = {"added_loss_db": 10.0} if name == "scan_gate" else {}
+            assert rehearse(find_plans()[name](session.link, **options)).points >= 4, name
+    finally:
+        session.close()
+
+
+def test_light_that_is_blocked_by_attenuation_comes_back_with_the_setting_of_each_point(
+    without_shutters, tmp_path
+):
+    bench = Bench(
+        "ji_mcf", "calibrate_mean_photon_number", {"attenuations_db": [0.0, 5.0], "readings": 3, "averaging_s": 0.1},
+        counts=(), shares={},
+    )  # fmt: skip
+    usual_rows, rows = (
+        rows_of(bench, folder, tmp_path)[1] for folder in (CONFIGS / "ji_mcf", without_shutters)
+    )
+    assert len(rows) == len(usual_rows) == 4
+    for here, there in zip(usual_rows, rows, strict=True):
+        spread = (here["source_error"] ** 2 + there["source_error"] ** 2) ** 0.5
+        steps = here["source_mean_photon_number"] * (10 ** (0.1 * OZ_DD100MC["loss_db"]) - 1.0)
+        assert (
+            abs(here["source_mean_photon_number"] - there["source_mean_photon_number"]) < Z * spread + steps
+        )
