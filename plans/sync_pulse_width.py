@@ -14,27 +14,19 @@ from typing import Any
 import bluesky.plan_stubs as bps
 import numpy as np
 from bluesky.utils import MsgGenerator
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from plans.figures import MEASURED, PUBLISHED, QBER_Z, new_figure, save
 from plans.preprocessors import experiment
 from plans.stubs import Findings, read_together, trigger_in_turn
-from qdci_lab.analysis.sync_pulse import FWHM_PER_RMS, SyncPulses, combined, find_sync_pulses
+from plans.sync_pulse_figure import draw_sync_pulses
+from plans.sync_pulses import OPTICAL, SOURCES, TRACES, pulses_of, widths_told
 from qdci_lab.errors import AcquisitionError
 from qdci_lab.progress import Column
-from qdci_lab.record.parts import NUMBER
 from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import PointMark, sweep
 
-CABLE, OPTICAL = 1, 2
-SOURCES = {"cable": CABLE, "optical": OPTICAL}
-PUBLISHED_NS = {CABLE: (1.23, 0.07), OPTICAL: (0.97, 0.04)}
-"""Ji et al. 2.4: full width at half maximum and its uncertainty."""
-TRACES = "traces"
 SAMPLE_RATE_HZ = 80e9
-DOTS = 600
 WITHIN = 0.99
 """Share of the oscilloscope's range that a trace may fill."""
 
@@ -140,7 +132,7 @@ def _findings(link: Any, reading: Mapping[str, Any], source: int) -> dict[str, t
         data = {key: item["value"] for key, item in reading.items()}
         _check_within_range(link, np.asarray(data[f"{name}_waveform_{channel}"]), channel)
         try:
-            pulses = _pulses(data, name, channel, link.sync.rate_hz)
+            pulses = pulses_of(data, name, channel, link.sync.rate_hz)
         except ValueError as error:
             raise AcquisitionError(f"{link.oscilloscope.label}, channel {channel}: {error}") from error
     nan = math.nan
@@ -173,128 +165,8 @@ def _check_within_range(link: Any, voltage_v: NDArray[np.float64], channel: int)
         )
 
 
-def _pulses(data: Mapping[str, Any], scope: str, channel: int, rate_hz: float) -> SyncPulses:
-    """The pulses in a recorded trace of one channel."""
-    return find_sync_pulses(
-        np.asarray(data[f"{scope}_waveform_{channel}"]),
-        1e12 * float(data[f"{scope}_sample_interval"]),
-        1e12 * float(data[f"{scope}_start_time"]),
-        1e12 / rate_hz,
-    )
-
-
-def widths_ps(rows: Sequence[Mapping[str, Any]]) -> dict[int, tuple[float, float]]:
-    """Width of the pulses of each source and its standard error, over all its records."""
-    found = {}
-    for source in SOURCES.values():
-        own = [row for row in rows if round(float(row["sync_source"])) == source]
-        if own:
-            found[source] = combined(
-                np.array([float(row["sync_fwhm"]) for row in own]),
-                np.array([float(row["sync_fwhm_error"]) for row in own]),
-            )
-    return found
-
-
-def _conclude(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = {number: name for name, number in SOURCES.items()}
-    lines = []
-    for source, (width_ps, error_ps) in widths_ps(rows).items():
-        own = [row for row in rows if round(float(row["sync_source"])) == source]
-        spread_ps = float(np.mean([row["sync_fwhm_spread"] for row in own]))
-        jitter_ps = float(np.mean([row["sync_jitter"] for row in own]))
-        published_ns, uncertainty_ns = PUBLISHED_NS[source]
-        lines.append(
-            f"{names[source]}: FWHM {width_ps / 1e3:.4f} ± {error_ps / 1e3:.4f} ns "
-            f"(single pulses ± {spread_ps / 1e3:.3f} ns), arrival jitter {jitter_ps:.1f} ps; "
-            f"Ji et al.: {published_ns:g} ± {uncertainty_ns:g} ns"
-        )
-    return "\n".join(lines)
-
-
 def _draw(run: Run, path: Path) -> None:
-    """Samples of one record folded onto the period with the Gaussian, above; arrivals of all pulses, below."""
-    rows = [event["data"] for event in run.events("primary")]
-    # Of a point that was taken twice, the later trace counts.
-    traces = {event["data"][NUMBER]: event["data"] for event in run.events(TRACES)}
-    present = list(widths_ps(rows))
-    figure, axes = new_figure(run, "Sync pulses", rows=len(present) + 1)
-    figure.set_size_inches(8.0, 3.0 * len(present) + 2.6)
-    centred = {}
-    for source, upper in zip(present, axes, strict=False):
-        own = [row[NUMBER] for row in rows if round(float(row["sync_source"])) == source]
-        found = [_drawn_pulses(run, traces[number], source) for number in own]
-        _draw_pulse(upper, run, traces[own[0]], found[0], source, widths_ps(rows)[source])
-        centred[source] = np.concatenate([pulses.arrivals_ps for pulses in found])
-    _draw_arrivals(axes[-1], centred)
-    save(figure, path)
-
-
-def _draw_arrivals(axes: Axes, centred_ps: Mapping[int, NDArray[np.float64]]) -> None:
-    widest_ps = max(float(np.abs(values).max()) for values in centred_ps.values())
-    bins = [float(edge) for edge in np.linspace(-widest_ps, widest_ps, 41)]
-    for source, values in centred_ps.items():
-        label = f"{_name(source)}: {np.std(values):.1f} ps rms, {values.size} pulses"
-        axes.hist(values, bins, histtype="step", color=_color(source), label=label)
-    axes.set_xlabel("arrival of a pulse less that of a regular clock (ps)")
-    axes.set_ylabel("pulses")
-    axes.legend(fontsize=8)
-
-
-def _name(source: int) -> str:
-    return next(name for name, number in SOURCES.items() if number == source)
-
-
-def _color(source: int) -> str:
-    return MEASURED if source == CABLE else QBER_Z
-
-
-def _scope(data: Mapping[str, Any]) -> str:
-    """The oscilloscope's name, from the keys of its event."""
-    return next(key.removesuffix("_sample_interval") for key in data if key.endswith("_sample_interval"))
-
-
-def _drawn_pulses(run: Run, trace: Mapping[str, Any], source: int) -> SyncPulses:
-    channel = int(run.start["sync_channels"][_name(source)])
-    return _pulses(trace, _scope(trace), channel, float(run.start["sync_rate_hz"]))
-
-
-def _draw_pulse(
-    axes: Axes,
-    run: Run,
-    trace: Mapping[str, Any],
-    pulses: SyncPulses,
-    source: int,
-    width: tuple[float, float],
-) -> None:
-    scope = _scope(trace)
-    channel = int(run.start["sync_channels"][_name(source)])
-    voltage_v = np.asarray(trace[f"{scope}_waveform_{channel}"], np.float64)
-    interval_ps, start_ps = 1e12 * trace[f"{scope}_sample_interval"], 1e12 * trace[f"{scope}_start_time"]
-    since_ps = start_ps + interval_ps * np.arange(voltage_v.size) - pulses.arrival_ps
-    since_ps -= pulses.period_ps * np.round(since_ps / pulses.period_ps)
-    near = np.flatnonzero(np.abs(since_ps) < 2500.0)
-    shown = near[:: max(near.size // DOTS, 1)]
-    axes.plot(
-        since_ps[shown] / 1e3, 1e3 * voltage_v[shown], ".", ms=3, color=MEASURED, label="samples of a record"
-    )
-    grid_ps = np.linspace(-2500.0, 2500.0, 400)
-    published_ns, uncertainty_ns = PUBLISHED_NS[source]
-    edges_v = [_bell_v(grid_ps, 1e3 * (published_ns + sign * uncertainty_ns), pulses) for sign in (-1, 1)]
-    label = f"Ji et al.: FWHM {published_ns:g} ± {uncertainty_ns:g} ns"
-    axes.fill_between(
-        grid_ps / 1e3, 1e3 * edges_v[0], 1e3 * edges_v[1], color=PUBLISHED, alpha=0.35, lw=0, label=label
-    )
-    label = f"Gaussian, FWHM {width[0] / 1e3:.3f} ± {width[1] / 1e3:.3f} ns"
-    axes.plot(grid_ps / 1e3, 1e3 * _bell_v(grid_ps, width[0], pulses), color=QBER_Z, lw=1.2, label=label)
-    axes.set_ylabel(f"{_name(source)} (mV)")
-    axes.set_xlabel("time from the mean arrival (ns)")
-    axes.legend(fontsize=8, loc="upper right")
-
-
-def _bell_v(times_ps: NDArray[np.float64], fwhm_ps: float, pulses: SyncPulses) -> NDArray[np.float64]:
-    bell = np.exp(-0.5 * (times_ps * FWHM_PER_RMS / fwhm_ps) ** 2)
-    return pulses.baseline_v + pulses.height_v * bell
+    draw_sync_pulses(run, path)
 
 
 REPORT = Report(
@@ -313,5 +185,5 @@ REPORT = Report(
         "arrival_ps": "sync_arrival", "height_v": "sync_height",
     },
     draw=_draw,
-    conclude=_conclude,
+    conclude=widths_told,
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from plans.dark_counts_vs_launch_power import as_published_dbm
 from plans.published.table import Row, Runs, family, points_of, run_of
 from plans.skr_vs_distance import FIBRE, RECEIVER
-from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
+from plans.sync_pulses import CABLE, OPTICAL, widths_ps
 from qdci_lab.analysis.code import make_code
 from qdci_lab.analysis.decoy import OneDecoyProtocol
 from qdci_lab.analysis.distance import ReceiverModel, key_rate_against_distance_bps

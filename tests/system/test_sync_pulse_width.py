@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from plans.published import families_of, newest_runs
-from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
+from plans.sync_pulses import CABLE, OPTICAL, widths_ps
 from qdci_lab.errors import AcquisitionError
 from qdci_lab.experiment import replay_file, resume_experiment, run_experiment
 from qdci_lab.record.journal import JournalWriter

@@ -7,7 +7,7 @@ import numpy as np
 
 from plans.calibrate_mean_photon_number import calibration_of
 from plans.scan_gate import gate_shape
-from plans.sync_pulse_width import CABLE, OPTICAL, widths_ps
+from plans.sync_pulses import CABLE, OPTICAL, widths_ps
 from tests.physics import closed_form
 from tests.truth.control import ROOT, Changes, Found, Rows
 
