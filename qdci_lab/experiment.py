@@ -263,7 +263,10 @@ def run_stoppable(engine: RunEngine, plan: Any) -> None:
     with _on_ctrl_c(lambda: _interrupt(engine, interrupted)):
         try:
             _until_paused(engine, plan)
-        except (LabError, LimitError) as error:  # a loop that is broken off may ask an instrument for the impossible
+        except (
+            LabError,
+            LimitError,
+        ) as error:  # a loop that is broken off may ask an instrument for the impossible
             if interrupted.is_set():
                 raise Interrupted(f"stopped by the user; what was under way ended with: {error}") from error
             raise
