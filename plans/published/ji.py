@@ -314,7 +314,7 @@ def noise_and_data(runs: Runs) -> Sequence[Row]:
             None,
             None,
             published_text="3 to 4",
-            note="implementation noise of the receiver; needs a coherent receiver",
+            note="implementation noise of the receiver; the twin has one, the signal processing behind it is not built",
         ),
         Row(
             "Ji 2.5",

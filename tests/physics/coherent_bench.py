@@ -93,9 +93,14 @@ class CoherentBench:
 
     def trace(self, axis: str = "x") -> tuple[NDArray[np.complex128], float]:
         """I + jQ of one polarization in V, and the sample rate."""
-        in_phase, rate_hz = self.twin.handle(f"scope_{axis}i").setting("waveform_v")  # type: ignore[misc]
-        quadrature, _ = self.twin.handle(f"scope_{axis}q").setting("waveform_v")  # type: ignore[misc]
-        return np.asarray(in_phase) + 1j * np.asarray(quadrature), float(rate_hz)
+        (in_phase, rate_hz), (quadrature, _) = (self._waveform(f"scope_{axis}{part}") for part in "iq")
+        return in_phase + 1j * quadrature, rate_hz
+
+    def _waveform(self, scope: str) -> tuple[NDArray[np.float64], float]:
+        """What a socket of the oscilloscope reads: V, and the sample rate."""
+        found = self.twin.handle(scope).setting("waveform_v")
+        assert isinstance(found, tuple)
+        return np.asarray(found[0], np.float64), float(found[1])
 
     def symbols(self, axis: str = "x") -> NDArray[np.complex128]:
         """Shape (frames, SYMBOLS): the voltage in the middle of each symbol, by the generator's time."""
