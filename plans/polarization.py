@@ -19,12 +19,6 @@ from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.errors import AcquisitionError
 
 STREAM = "alignment"
-START_RAD = (0.0, math.pi / 2, 0.0, 0.0)
-"""Where a descent begins: a quarter turn of the second squeezer, so that the first one turns about an axis of its own.
-
-With no retardation anywhere squeezers of one axis act alike, and to first order nothing turns the light about the third
-axis: a descent may end there on a slope that it cannot feel.
-"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Descent:
     overshoot_v: float = 0.0
     seed: int = 20_260
     from_here: bool = False
-    """Begin where the squeezers stand, for light that has drifted a little, and not at `START_RAD`."""
+    """Begin where the squeezers stand, for light that has drifted a little, and not in the middle of their range."""
 
     def volts(self, angles_rad: NDArray[np.float64], limits_v: tuple[float, float]) -> list[float]:
         """Voltages for retardations; whole turns are taken away until they lie within the limits."""
@@ -86,7 +80,7 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     AcquisitionError if the sum stays above `good_enough` from every start.
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
-    start, cost = angles_now(link, descent) if descent.from_here else np.array(START_RAD), math.inf
+    start, cost = angles_now(link, descent) if descent.from_here else np.zeros(4), math.inf
     for _ in range(descent.restarts + 1):
         _, cost = yield from descend(link, descent, start)
         if cost <= descent.good_enough:
