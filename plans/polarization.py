@@ -19,6 +19,12 @@ from plans.stubs import read_together, trigger_in_turn
 from qdci_lab.errors import AcquisitionError
 
 STREAM = "alignment"
+QUARTER_TURNS_RAD = (0.0, -math.pi / 2, math.pi / 2, 0.0)
+"""A start from which every squeezer turns about an axis of its own.
+
+With no retardation anywhere squeezers of one axis act alike, and to first order nothing turns the light about the third
+axis: a short descent may end there on a slope that it cannot feel.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,9 @@ class Descent:
     longest_s: float = 60.0
     overshoot_v: float = 0.0
     seed: int = 20_260
+    start_rad: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     from_here: bool = False
-    """Begin where the squeezers stand, for light that has drifted a little, and not in the middle of their range."""
+    """Begin where the squeezers stand, for light that has drifted a little, and not at `start_rad`."""
 
     def volts(self, angles_rad: NDArray[np.float64], limits_v: tuple[float, float]) -> list[float]:
         """Voltages for retardations; whole turns are taken away until they lie within the limits."""
@@ -62,7 +69,7 @@ def rough_descent(link: Any) -> Descent:
     """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
     return Descent(
         volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05, good_enough=0.1,
-        iterations=40, longest_s=60.0,
+        iterations=40, longest_s=60.0, start_rad=QUARTER_TURNS_RAD,
     )  # fmt: skip
 
 
@@ -80,7 +87,7 @@ def align_polarization(link: Any, descent: Descent) -> MsgGenerator[float]:
     AcquisitionError if the sum stays above `good_enough` from every start.
     """
     chance = np.random.Generator(np.random.PCG64(descent.seed))
-    start, cost = angles_now(link, descent) if descent.from_here else np.zeros(4), math.inf
+    start, cost = angles_now(link, descent) if descent.from_here else np.array(descent.start_rad), math.inf
     for _ in range(descent.restarts + 1):
         _, cost = yield from descend(link, descent, start)
         if cost <= descent.good_enough:
