@@ -127,11 +127,16 @@ class Pace:
     buffer_size: int
 
     def wait_s(self, tally: Tally) -> float:
-        """Seconds to the next reading: short at first, then as long as what is still wanted will take."""
-        if tally.elapsed_ps == 0:
-            wanted_s = FIRST_WAIT_S
+        """Seconds to the next reading: short at first, then as long as what is still wanted will take.
+
+        How fast tags come is not known before the first reading; it is made before the fastest could fill the buffer.
+        """
+        elapsed_s = ps_to_seconds(tally.elapsed_ps)
+        if elapsed_s == 0.0:
+            wanted_s = min(FIRST_WAIT_S, SAFE_FILLING * self.buffer_size / MOST_RATE_HZ)
+        elif elapsed_s < FIRST_WAIT_S:
+            wanted_s = FIRST_WAIT_S - elapsed_s
         elif tally.fraction > 0.0:
-            elapsed_s = ps_to_seconds(tally.elapsed_ps)
             wanted_s = max(elapsed_s * (1.0 - tally.fraction) / tally.fraction, SHORTEST_WAIT_S)
         else:
             wanted_s = self.poll_s
