@@ -10,6 +10,8 @@ from qdci_lab.analysis.channel_counts import count_channels
 from qdci_lab.units import ps_to_seconds
 
 FIRST_WAIT_S = 0.02
+MOST_GROWTH = 10.0
+"""So many times faster than when they were last read tags may come at the beginning of an acquisition."""
 SHORTEST_WAIT_S = 0.001
 SAFE_FILLING = 0.3
 LAST_FILLING = 0.8
@@ -127,13 +129,10 @@ class Pace:
     buffer_size: int
 
     def wait_s(self, tally: Tally) -> float:
-        """Seconds to the next reading: short at first, then as long as what is still wanted will take.
-
-        How fast tags come is not known before the first reading; it is made before the fastest could fill the buffer.
-        """
+        """Seconds to the next reading: short at first, then as long as what is still wanted will take."""
         elapsed_s = ps_to_seconds(tally.elapsed_ps)
         if elapsed_s == 0.0:
-            wanted_s = min(FIRST_WAIT_S, SAFE_FILLING * self.buffer_size / MOST_RATE_HZ)
+            wanted_s = self._first_wait_s(tally)
         elif elapsed_s < FIRST_WAIT_S:
             wanted_s = FIRST_WAIT_S - elapsed_s
         elif tally.fraction > 0.0:
@@ -141,6 +140,11 @@ class Pace:
         else:
             wanted_s = self.poll_s
         return min(wanted_s, self.filling_s(tally, SAFE_FILLING), self.poll_s)
+
+    def _first_wait_s(self, tally: Tally) -> float:
+        """A moment, in which even the fastest tags that can be expected do not fill the buffer."""
+        fastest_hz = min(MOST_GROWTH * tally.rate_hz, MOST_RATE_HZ) if tally.rate_hz > 0.0 else MOST_RATE_HZ
+        return min(FIRST_WAIT_S, SAFE_FILLING * self.buffer_size / fastest_hz)
 
     def filling_s(self, tally: Tally, share: float) -> float:
         """Seconds in which a share of the buffer fills at the present rate; the time between polls without one."""

@@ -130,6 +130,8 @@ class RingReader:
 
     def _await(self, happens: Callable[[float], bool], tally: Tally, share: float) -> bool:
         """Whether something happens before a share of the library's buffer has filled since the last reading."""
+        if happens(0.0):
+            return True
         until_ps = tally.now_ps + seconds_to_ps(self._pace.filling_s(tally, share))
         while not happens(min(GLANCE_S, ps_to_seconds(max(until_ps - self._clock.now_ps(), 0)))):
             if self._clock.now_ps() >= until_ps:

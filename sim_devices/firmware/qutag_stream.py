@@ -77,7 +77,7 @@ class InputStage:
             return times, channels
         enabled = np.array([self.lets_in(channel) for channel in range(self.inputs)], dtype=np.bool_)
         passed = enabled[channels]
-        return times[passed], channels[passed]
+        return (times, channels) if passed.all() else (times[passed], channels[passed])
 
     def _after_delays(self, times: Times, channels: Channels, until_ps: int) -> tuple[Times, Channels, int]:
         horizon_ps = until_ps + min(self.delays_ps)

@@ -105,6 +105,8 @@ class Graph:
     _upstream: dict[str, frozenset[str]] = field(init=False, default_factory=dict)
     _results: dict[tuple[str, bool, Needs], _Result] = field(init=False, default_factory=dict)
     _open: set[tuple[PortAddress, bool]] = field(init=False, default_factory=set)
+    changes: int = field(init=False, default=0)
+    """How often settings have been written: what was found for a span holds until this has another value."""
     _instant_ps: int = field(init=False, default=-1)
     _known: dict[tuple[PortAddress, bool], Signal] = field(init=False, default_factory=dict)
     """Signals at that instant."""
@@ -138,6 +140,7 @@ class Graph:
     def changed(self, node: Node) -> None:
         """Settings of `node` were written to."""
         node.changed()
+        self.changes += 1
         self._known.clear()
 
     def _computed(self, at: PortAddress, time_ps: int, undisturbed: bool) -> Signal:

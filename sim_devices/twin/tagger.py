@@ -2,10 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import floor, hypot, sqrt
 
 import numpy as np
@@ -34,10 +35,12 @@ class _Laws:
     clock: FollowedClock
 
 
-_Chunk = tuple[list[_Laws], list[Future[Tags]]]
+_Chunk = tuple[list[_Laws], Sequence[Callable[[], Tags]]]
 NO_TAGS: Tags = (np.empty(0, np.int64), np.empty(0, np.uint8))
 CHUNK_TAGS = 500_000
 CHUNK_PS = 100 * PS_PER_S
+FEW_TAGS = 10_000
+"""These are drawn sooner than other threads would begin with it."""
 IDLE_SLOT_PS = 1_000_000
 """Slot length where there are no pulses; any will do."""
 ORIGIN_SHIFT = 4
@@ -218,6 +221,7 @@ class TagReader:
         self._reading = threading.RLock()
         self._position_ps = 0
         self._channels: list[_Channel] = []
+        self._found: tuple[int, _Laws] | None = None
         self._transmitter = transmitter_time(graph, name)
         self._time = TaggedTime(self._transmitter)
         self.truth: TruthLog | None = None
@@ -268,14 +272,15 @@ class TagReader:
         if until_ps > self._lab_time.now_ps():
             raise ValueError(f"{self._name}: tags until {until_ps} ps are asked for at {self._lab_time!r}")
         with self._reading:
-            collected = _Collected(int(1.01 * self._expected_tags(until_ps)) + 1000)
+            expected = self._expected_tags(until_ps)
+            collected = _Collected(int(1.01 * expected) + 1000)
             under_way: deque[_Chunk] = deque()
             while self._position_ps < until_ps or under_way:
                 if self._position_ps < until_ps and len(under_way) < len(_WORKERS):
-                    under_way.append(self._next_chunk(until_ps))
+                    under_way.append(self._next_chunk(until_ps, beside=expected > FEW_TAGS))
                 else:
                     pieces, runs = under_way.popleft()
-                    times_ps = collected.add([run.result() for run in runs])
+                    times_ps = collected.add([run() for run in runs])
                     times_ps[:] = self._time.tags_ps(
                         times_ps, [(laws.start_ps, laws.clock) for laws in pieces]
                     )
@@ -287,10 +292,11 @@ class TagReader:
             processes = self._laws_from(self._position_ps).processes
         return _click_hz(processes) * max(0, until_ps - self._position_ps) / PS_PER_S
 
-    def _next_chunk(self, until_ps: int) -> _Chunk:
-        """Let every channel be read on, for no more than memory should hold at once.
+    def _next_chunk(self, until_ps: int, *, beside: bool) -> _Chunk:
+        """Let every channel be read on, for no more than memory should hold at once, if need be in threads `beside`.
 
-        Detectors are independent given the light; each pair of them has its own worker, which keeps the order.
+        Detectors are independent given the light; every second one has the same worker, which keeps the order. Where
+        detectors of one basis are next to each other and one basis is rare, both workers have as much to do.
         """
         with self._lock:
             pieces = [self._laws_from(self._position_ps)]
@@ -304,13 +310,23 @@ class TagReader:
             while pieces[-1].end_ps < until_ps:
                 pieces.append(self._laws_from(pieces[-1].end_ps))
         self._position_ps = until_ps
-        pairs = [self._channels[first : first + 2] for first in range(0, len(self._channels), 2)]
-        return pieces, [
-            worker.submit(_read_pair, pair, pieces, until_ps)
-            for worker, pair in zip(_WORKERS, pairs, strict=False)
-        ]
+        shares = [self._channels[first :: len(_WORKERS)] for first in range(len(_WORKERS))]
+        reads = [partial(_read_share, share, pieces, until_ps) for share in shares if share]
+        if beside:
+            reads = [worker.submit(read).result for worker, read in zip(_WORKERS, reads, strict=False)]
+        return pieces, reads
 
     def _laws_from(self, at_ps: int) -> _Laws:
+        """The piece round `at_ps`, as found before if nothing has been set since."""
+        if self._found is not None:
+            changes, laws = self._found
+            if changes == self._graph.changes and laws.start_ps <= at_ps < laws.end_ps:
+                return laws
+        laws = self._find_laws(at_ps)
+        self._found = self._graph.changes, laws
+        return laws
+
+    def _find_laws(self, at_ps: int) -> _Laws:
         """The piece round `at_ps` and the law of clicks at every input in it."""
         own = self._graph.nodes[self._name]
         numbers = self._tagger.numbers
@@ -350,7 +366,7 @@ class _Collected:
         return self._times_ps[: self._count], self._codes[: self._count]
 
 
-def _read_pair(channels: list[_Channel], pieces: Sequence[_Laws], until_ps: int) -> Tags:
+def _read_share(channels: list[_Channel], pieces: Sequence[_Laws], until_ps: int) -> Tags:
     runs = [channel.read(pieces, until_ps) for channel in channels]
     if len(runs) == 1:
         return runs[0]

@@ -177,7 +177,9 @@ def tally(*, elapsed_s: float, fraction: float, rate_hz: float = 0.0) -> Tally:
     ("so_far", "wait_s"),
     [
         (tally(elapsed_s=0.0, fraction=0.0), 0.003),
-        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=1e4), 0.003),
+        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=1e4), 0.02),
+        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=3e6), 0.01),
+        (tally(elapsed_s=0.0, fraction=0.0, rate_hz=2e7), 0.003),
         (tally(elapsed_s=0.003, fraction=0.0, rate_hz=1e4), 0.017),
         (tally(elapsed_s=0.003, fraction=0.1, rate_hz=1e8), 0.003),
         (tally(elapsed_s=0.02, fraction=0.0), 0.2),
