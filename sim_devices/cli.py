@@ -21,6 +21,11 @@ from sim_devices.bench import Bench
 from sim_devices.config import find_mistakes
 from sim_devices.server.shared_library import ENVIRONMENT, build
 
+SWITCH_S = 0.0003
+"""Threads that draw clicks hold the interpreter for microseconds between two steps of a millisecond without it: each
+must get it before another has computed for Python's usual 5 ms.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 orderly, 1 something is wrong with the testbed, 2 wrong usage."""
@@ -80,6 +85,7 @@ def _check(testbed: Path) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
+    sys.setswitchinterval(SWITCH_S)
     bench = Bench(options.testbed, seed=options.seed, without=options.without, truth=options.truth)
     with _stopped_by_signals(bench), bench, _registered(bench, options.register):
         if options.json:

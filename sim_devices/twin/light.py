@@ -44,6 +44,18 @@ class PulseTrain:
         """Shape (alphabet,): mean photon number of each state."""
         return np.sum(np.abs(self.amplitudes) ** 2, axis=1)
 
+    def with_amplitudes(self, amplitudes: NDArray[np.complex128]) -> "PulseTrain":
+        """The same pattern in other states, shape (alphabet, 2)."""
+        return PulseTrain(
+            self.origin_ps,
+            self.slot_ps,
+            self.slots,
+            amplitudes,
+            self.delay_ps,
+            self.wavelength_m,
+            self.duration_ps,
+        )
+
     @property
     def power_w(self) -> float:
         """Mean power over a frame."""
@@ -70,6 +82,10 @@ class Line:
     power_w: float
     jones: NDArray[np.complex128] | None = None
     tone: Tone | None = None
+
+    def scaled(self, transmission: float) -> "Line":
+        """After a loss (or gain); `transmission` is a power ratio."""
+        return Line(self.wavelength_m, self.power_w * transmission, self.jones, self.tone)
 
 
 @dataclass(frozen=True)
@@ -161,18 +177,17 @@ class Light:
             return DARK
         train = self.train
         if train is not None:
-            train = replace(train, amplitudes=train.amplitudes * np.sqrt(transmission))
-        lines = tuple(replace(line, power_w=line.power_w * transmission) for line in self.lines)
-        return replace(self, train=train, lines=lines, noise_w_per_nm=self.noise_w_per_nm * transmission)
+            train = train.with_amplitudes(train.amplitudes * np.sqrt(transmission))
+        lines = tuple(line.scaled(transmission) for line in self.lines)
+        return Light(train, lines, self.noise_w_per_nm * transmission, self.noise_band_nm, self.noise_shares)
 
     def rotated(self, jones_matrix: NDArray[np.complex128]) -> "Light":
         """After a polarization element; the matrix (2, 2) may attenuate as well, noise is left as it is."""
         train = self.train
         if train is not None:
-            train = replace(train, amplitudes=train.amplitudes @ jones_matrix.T)
-        return replace(
-            self, train=train, lines=tuple(_rotated_line(line, jones_matrix) for line in self.lines)
-        )
+            train = train.with_amplitudes(train.amplitudes @ jones_matrix.T)
+        lines = tuple(_rotated_line(line, jones_matrix) for line in self.lines)
+        return Light(train, lines, self.noise_w_per_nm, self.noise_band_nm, self.noise_shares)
 
     def delayed(self, delay_ps: float) -> "Light":
         """After a path that takes `delay_ps`."""

@@ -4,6 +4,7 @@ A rotation is a unit quaternion (w, x, y, z), its Jones matrix w - i (x s1 + y s
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,23 @@ DIAGONAL = np.array([1.0, 1.0], dtype=np.complex128) / math.sqrt(2.0)
 """45 degrees: equal parts of H and V in phase."""
 
 
+@lru_cache(maxsize=64)
 def phase_state(phase_rad: float) -> NDArray[np.complex128]:
-    """Equal parts of H and V with a phase between them: 0, pi/2, pi, 3 pi/2 are 45 deg, R, 135 deg, L."""
-    return np.array([1.0, np.exp(1j * phase_rad)], dtype=np.complex128) / math.sqrt(2.0)
+    """Equal parts of H and V with a phase between them: 0, pi/2, pi, 3 pi/2 are 45 deg, R, 135 deg, L. Read only."""
+    state = np.array([1.0, np.exp(1j * phase_rad)], dtype=np.complex128) / math.sqrt(2.0)
+    state.setflags(write=False)
+    return state
 
 
+@lru_cache(maxsize=64)
 def retarder(retardance_rad: float, axis_deg: float) -> NDArray[np.complex128]:
-    """Jones matrix of a linear retarder whose slow axis stands at `axis_deg` to H."""
+    """Jones matrix of a linear retarder whose slow axis stands at `axis_deg` to H. Read only."""
     c, s = math.cos(math.radians(axis_deg)), math.sin(math.radians(axis_deg))
     turn = np.array([[c, -s], [s, c]])
     phases = np.diag([np.exp(0.5j * retardance_rad), np.exp(-0.5j * retardance_rad)])
-    return (turn @ phases @ turn.T).astype(np.complex128)
+    matrix = (turn @ phases @ turn.T).astype(np.complex128)
+    matrix.setflags(write=False)
+    return matrix
 
 
 def jones_of(quaternion: NDArray[np.float64]) -> NDArray[np.complex128]:

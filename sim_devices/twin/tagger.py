@@ -34,6 +34,10 @@ class _Laws:
     processes: list[ClickProcess | None]
     clock: FollowedClock
 
+    def expected_tags(self, from_ps: int) -> float:
+        """Mean number of tags from a time in the piece to its end."""
+        return _click_hz(self.processes) * (self.end_ps - from_ps) / PS_PER_S
+
 
 _Chunk = tuple[list[_Laws], Sequence[Callable[[], Tags]]]
 NO_TAGS: Tags = (np.empty(0, np.int64), np.empty(0, np.uint8))
@@ -307,8 +311,13 @@ class TagReader:
             ):  # no input can click before the piece is over: nothing has to be held
                 span_ps = first.end_ps - self._position_ps
             until_ps = min(until_ps, self._position_ps + span_ps)
+            expected = first.expected_tags(self._position_ps)
             while pieces[-1].end_ps < until_ps:
+                if expected > FEW_TAGS:  # the laws that follow are found while these tags are being drawn
+                    until_ps = pieces[-1].end_ps
+                    break
                 pieces.append(self._laws_from(pieces[-1].end_ps))
+                expected += pieces[-1].expected_tags(pieces[-1].start_ps)
         self._position_ps = until_ps
         shares = [self._channels[first :: len(_WORKERS)] for first in range(len(_WORKERS))]
         reads = [partial(_read_share, share, pieces, until_ps) for share in shares if share]

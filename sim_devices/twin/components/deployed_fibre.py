@@ -68,6 +68,7 @@ class DeployedFibre(Component[DeployedFibreParameters]):
         sigma_rad = parameters.drift_rad_per_sqrt_s * sqrt(step_s)
         bound_rad = parameters.drift_rad_per_s * step_s
         self._drift = PolarizationDrift(stream.child("drift"), sigma_rad, bound_rad)
+        self._levels: dict[int, float] = {}
         self._birefringence = jones_of(random_rotation(stream.child("birefringence").generator()))
         self._wander = Wander(
             stream.child("loss"), parameters.loss_wander_db,
@@ -94,8 +95,12 @@ class DeployedFibre(Component[DeployedFibreParameters]):
         return own.stray_photons_hz_per_nm * level
 
     def _level(self, knot: int) -> float:
-        shape = self.parameters.stray_spread**-2
-        return float(self.stream.child("stray", str(knot)).generator().gamma(shape)) / shape
+        if knot not in self._levels:
+            shape = self.parameters.stray_spread**-2
+            while len(self._levels) > 1:  # only the two knots round the present are asked for again
+                del self._levels[next(iter(self._levels))]
+            self._levels[knot] = float(self.stream.child("stray", str(knot)).generator().gamma(shape)) / shape
+        return self._levels[knot]
 
     def propagate(
         self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
 from annotated_types import Interval
+from numpy.typing import NDArray
 
 from qdci_lab.units import db_to_ratio
 from sim_devices.twin.component import OPTICAL, Component, Needs, Ports, Signal, optical, power_at
@@ -39,13 +41,16 @@ class OpticalSwitch(Component[OpticalSwitchParameters]):
         ports = [str(port) for port in range(1, parameters.ingress + parameters.egress + 1)]
         self.inputs = dict.fromkeys(ports[: parameters.ingress], OPTICAL)
         self.outputs = dict.fromkeys(ports[parameters.ingress :], OPTICAL)
+        self._routes: tuple[frozenset[tuple[int, int]], dict[str, str]] = frozenset(), {}
+        self._turns: dict[str, tuple[int, NDArray[np.complex128]]] = {}
 
     def needs(self, output: str, settings: Settings) -> Needs:
         """The one ingress that `output` is connected to, if any."""
         connections = settings.of("connections", frozenset)
-        return Needs(
-            tuple(str(ingress) for ingress, egress in connections if str(egress) == output), (output,)
-        )
+        if connections is not self._routes[0]:
+            self._routes = connections, {str(egress): str(ingress) for ingress, egress in connections}
+        ingress = self._routes[1].get(output)
+        return Needs(() if ingress is None else (ingress,), (output,))
 
     def propagate(
         self, inputs: Mapping[str, Signal], settings: Settings, wanted: Sequence[str]
@@ -64,8 +69,10 @@ class OpticalSwitch(Component[OpticalSwitchParameters]):
         if not self.parameters.turns_polarization or light.is_dark:
             return light
         since_ps = settings.since_ps("connections")
-        stream = self.stream.child("polarization", path, str(since_ps))
-        return light.rotated(jones_of(random_rotation(stream.generator())))
+        if path not in self._turns or self._turns[path][0] != since_ps:
+            stream = self.stream.child("polarization", path, str(since_ps))
+            self._turns[path] = since_ps, jones_of(random_rotation(stream.generator()))
+        return light.rotated(self._turns[path][1])
 
     def sense(self, quantity: str, ports: Ports, settings: Settings) -> float:
         """`port_power_w:<port>`: power that enters an ingress or leaves an egress."""
