@@ -12,7 +12,8 @@ from qdci_lab.units import ps_to_seconds
 FIRST_WAIT_S = 0.02
 MOST_GROWTH = 10.0
 """So many times faster than when they were last read tags may come at the beginning of an acquisition."""
-SHORTEST_WAIT_S = 0.001
+SHORTEST_WAIT_S = 0.02
+"""Shot noise leaves a little to be waited for, again and again: no less than this, which a reading is worth."""
 SAFE_FILLING = 0.3
 LAST_FILLING = 0.8
 MOST_RATE_HZ = 100e6

@@ -94,9 +94,9 @@ class RingReader:
             source.data_lost()
             tally.restart(read_ps, self._clock.now_ps())
             while tally.running:
-                self._sleep_until_due(tally)
+                due_ps = self._sleep_until_due(tally)
                 check(tally)
-                self._take(source, tally, hand_over)
+                self._take(source, tally, hand_over, due_ps)
                 self._await(hand_over.wait_until_idle, tally, SAFE_FILLING)
                 hand_over.check()
                 tally.fraction = analysis.fraction
@@ -104,19 +104,23 @@ class RingReader:
         hand_over.check()
         tally.fraction = analysis.fraction
 
-    def _sleep_until_due(self, tally: Tally) -> None:
-        """Let time pass until the next reading, less what has passed since the last one."""
-        wait_s = min(self._pace.wait_s(tally), tally.left_s)
-        passed_s = ps_to_seconds(self._clock.now_ps() - tally.now_ps)
-        if wait_s > passed_s:
-            self._clock.sleep(wait_s - passed_s)
+    def _sleep_until_due(self, tally: Tally) -> int:
+        """Let time pass until the next reading, less what has passed since the last one; returns when that was due."""
+        now_ps = self._clock.now_ps()
+        wait_s = min(self._pace.wait_s(tally), tally.left_s) - ps_to_seconds(now_ps - tally.now_ps)
+        if wait_s <= 0.0:
+            return now_ps
+        self._clock.sleep(wait_s)
+        return now_ps + seconds_to_ps(wait_s)
 
-    def _take(self, source: TagSource, tally: Tally, hand_over: HandOver) -> None:
-        """Empty the library's buffer into a block and hand it over, or drop it when none becomes free in time."""
+    def _take(self, source: TagSource, tally: Tally, hand_over: HandOver, due_ps: int) -> None:
+        """Empty the library's buffer into a block and hand it over, or drop it when none becomes free in time.
+
+        The reading begins at `due_ps` or, on a busy computer, later.
+        """
         kept = self._await(hand_over.wait_for_block, tally, LAST_FILLING)
         block = hand_over.free_block() if kept else None
         target = self._spare if block is None else block
-        read_ps = self._clock.now_ps()
         count = source.take_tags(target.times, target.channels)
         if self._channel_shift:
             target.channels[:count] += self._channel_shift
@@ -124,7 +128,7 @@ class RingReader:
         if block is not None:
             hand_over.give(block, count)
         overwritten = source.data_lost() or count == self._pace.buffer_size
-        tally.bound_overwritten(read_ps, count, overwritten=overwritten)
+        tally.bound_overwritten(due_ps, count, overwritten=overwritten)
         if overwritten or (count and block is None):
             self._note_loss(tally, count)
 

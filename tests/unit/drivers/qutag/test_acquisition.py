@@ -185,7 +185,7 @@ def tally(*, elapsed_s: float, fraction: float, rate_hz: float = 0.0) -> Tally:
         (tally(elapsed_s=0.02, fraction=0.0), 0.2),
         (tally(elapsed_s=0.02, fraction=0.25), 0.06),
         (tally(elapsed_s=0.02, fraction=0.01), 0.2),
-        (tally(elapsed_s=1.0, fraction=0.99999), 0.001),
+        (tally(elapsed_s=1.0, fraction=0.99999), 0.02),
         (tally(elapsed_s=1.0, fraction=0.01, rate_hz=5e6), 0.06),
         (tally(elapsed_s=1.0, fraction=0.99999, rate_hz=1e9), 0.0003),
     ],
