@@ -24,9 +24,9 @@ METER_DB = 0.1
 ALIGNMENT = 5e-4
 """What the alignment may leave of error."""
 FOLLOWED = 2.5e-3
-"""The same for switched cores: the last stride may begin at a gradient of 0.05 and leaves half of it, which are 0.06 rad and
-0.0009, and between alignments, twenty minutes apart, the fibre in the ground turns by 0.035 rad in each component, once
-in a hundred times by 0.08.
+"""The same for switched cores: the last stride may begin at a gradient of 0.05 and leaves half of it, which are
+0.06 rad and 0.0009, and between alignments, twenty minutes apart, the fibre in the ground turns by 0.035 rad in each
+component, once in a hundred times by 0.08.
 """
 GATE_S = 1e-9
 """Clason's receiver: a twentieth of the period."""
