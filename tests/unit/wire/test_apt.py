@@ -4,32 +4,20 @@ from hypothesis import strategies as st
 
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.apt import HOST, MAX_DATA_BYTES, AptFraming, AptMessage
+from tests.unit.wire.chunks import assert_found_in_chunks_of_any_size, assert_none_while_incomplete, in_chunks
 
 HOMED = bytes.fromhex("44 04 01 00 01 50")
 STATUS = bytes.fromhex("91 04 0e 00 81 50 01 00 59 05 00 00 00 00 00 00 00 04 00 80")
-STREAM = HOMED + STATUS + STATUS + HOMED
+REPLIES = [HOMED, STATUS, STATUS, HOMED]
+STREAM = b"".join(REPLIES)
 
 
-def in_chunks(stream: bytes, size: int) -> list[bytes]:
-    framing, replies = AptFraming(), []
-    for start in range(0, len(stream), size):
-        framing.feed(stream[start : start + size])
-        while (reply := framing.next_reply()) is not None:
-            replies.append(reply)
-    return replies
+def test_messages_do_not_depend_on_the_size_of_the_chunks():
+    assert_found_in_chunks_of_any_size(AptFraming, STREAM, REPLIES)
 
 
-@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
-def test_messages_do_not_depend_on_the_size_of_the_chunks(size: int):
-    assert in_chunks(STREAM, size) == [HOMED, STATUS, STATUS, HOMED]
-
-
-@pytest.mark.parametrize("size", range(len(STREAM)))
-def test_an_incomplete_message_is_none(size: int):
-    replies = in_chunks(STREAM[:size], 1)
-    assert replies == [HOMED, STATUS, STATUS, HOMED][: len(replies)]
-    assert sum(map(len, replies)) <= size
-    assert len(replies) < 4
+def test_an_incomplete_message_is_none():
+    assert_none_while_incomplete(AptFraming, STREAM, REPLIES)
 
 
 MESSAGES = st.builds(
@@ -51,7 +39,7 @@ MESSAGES = st.builds(
 @given(st.lists(MESSAGES, max_size=5), st.integers(1, 40))
 def test_messages_with_any_bytes_in_them_pass_whole(messages: list[AptMessage], size: int):
     stream = b"".join(message.to_bytes() for message in messages)
-    assert [AptMessage.from_bytes(reply) for reply in in_chunks(stream, size)] == messages
+    assert [AptMessage.from_bytes(reply) for reply in in_chunks(AptFraming(), stream, size)] == messages
 
 
 def test_headers_are_those_of_the_protocol():

@@ -7,18 +7,9 @@ from hypothesis import strategies as st
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.framing import MAX_LINE_BYTES, Framing, LineFraming, MarkedFraming, ScpiFraming
 from qdci_lab.wire.scpi import block
+from tests.unit.wire.chunks import assert_found_in_chunks_of_any_size, assert_none_while_incomplete, in_chunks
 
 MARKS = (b"Done", b"Error!")
-
-
-def in_chunks(framing: Framing, stream: bytes, size: int) -> list[bytes]:
-    """Every reply that a framing finds in a stream fed `size` bytes at a time."""
-    replies = []
-    for start in range(0, len(stream), size):
-        framing.feed(stream[start : start + size])
-        while (reply := framing.next_reply()) is not None:
-            replies.append(reply)
-    return replies
 
 
 STREAMS: list[tuple[str, Callable[[], Framing], bytes, list[bytes]]] = [
@@ -47,18 +38,14 @@ STREAMS: list[tuple[str, Callable[[], Framing], bytes, list[bytes]]] = [
 def test_replies_do_not_depend_on_the_size_of_the_chunks(
     make: Callable[[], Framing], stream: bytes, replies: list[bytes]
 ):
-    for size in range(1, len(stream) + 1):
-        assert in_chunks(make(), stream, size) == replies
+    assert_found_in_chunks_of_any_size(make, stream, replies)
 
 
 @pytest.mark.parametrize(
     ("make", "stream", "replies"), [case[1:] for case in STREAMS], ids=[case[0] for case in STREAMS]
 )
 def test_an_incomplete_reply_is_none(make: Callable[[], Framing], stream: bytes, replies: list[bytes]):
-    for size in range(len(stream)):
-        found = in_chunks(make(), stream[:size], 1)
-        assert found == replies[: len(found)]
-        assert len(found) < len(replies)
+    assert_none_while_incomplete(make, stream, replies)
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5), st.integers(1, 17))

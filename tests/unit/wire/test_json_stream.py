@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.json_stream import MAX_OBJECT_BYTES, JsonFraming, json_object
+from tests.unit.wire.chunks import assert_found_in_chunks_of_any_size, assert_none_while_incomplete, in_chunks
 
 OBJECTS = [
     b'{"label": "A", "value": {"unit": "\xc2\xb5A", "value": [1.5, 2]}}',
@@ -17,25 +18,12 @@ OBJECTS = [
 STREAM = OBJECTS[0] + b"\x17" + OBJECTS[1] + OBJECTS[2] + b"\r\n\x17\x17" + OBJECTS[3] + b"\x17"
 
 
-def in_chunks(stream: bytes, size: int) -> list[bytes]:
-    framing, replies = JsonFraming(), []
-    for start in range(0, len(stream), size):
-        framing.feed(stream[start : start + size])
-        while (reply := framing.next_reply()) is not None:
-            replies.append(reply)
-    return replies
-
-
-@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
-def test_objects_do_not_depend_on_the_size_of_the_chunks(size: int):
-    assert in_chunks(STREAM, size) == OBJECTS
+def test_objects_do_not_depend_on_the_size_of_the_chunks():
+    assert_found_in_chunks_of_any_size(JsonFraming, STREAM, OBJECTS)
 
 
 def test_an_incomplete_object_is_none():
-    for size in range(len(STREAM)):
-        found = in_chunks(STREAM[:size], 1)
-        assert found == OBJECTS[: len(found)]
-        assert len(found) < len(OBJECTS)
+    assert_none_while_incomplete(JsonFraming, STREAM, OBJECTS)
 
 
 VALUES = st.recursive(
@@ -50,7 +38,7 @@ VALUES = st.recursive(
 )
 def test_any_objects_pass_whole(objects: list[dict[str, Any]], size: int, plain: bool):
     stream = b"".join(json.dumps(item, ensure_ascii=plain).encode() + b"\x17" for item in objects)
-    assert [json_object(reply) for reply in in_chunks(stream, size)] == objects
+    assert [json_object(reply) for reply in in_chunks(JsonFraming(), stream, size)] == objects
 
 
 def test_a_reset_forgets_what_was_received():

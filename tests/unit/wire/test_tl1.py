@@ -3,6 +3,7 @@ import pytest
 from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.framing import MAX_LINE_BYTES
 from qdci_lab.wire.tl1 import Tl1Framing, Tl1Reply, accepted, parse_reply
+from tests.unit.wire.chunks import assert_found_in_chunks_of_any_size, assert_none_while_incomplete, in_chunks
 
 HEADING = b"\r\n\r\n   SWITCH 26-11-21 04:00:00\r\n"
 COMPLETED = HEADING + b'M  12 COMPLD\r\n   "1,33"\r\n   "2,34;35"\r\n;'
@@ -14,25 +15,12 @@ STREAM = COMPLETED + ACKNOWLEDGED + AUTONOMOUS + DENIED + IN_PARTS
 MESSAGES = [part[:-1].strip(b"\r\n") for part in (COMPLETED, ACKNOWLEDGED, AUTONOMOUS, DENIED, IN_PARTS)]
 
 
-def in_chunks(stream: bytes, size: int) -> list[bytes]:
-    framing, replies = Tl1Framing(), []
-    for start in range(0, len(stream), size):
-        framing.feed(stream[start : start + size])
-        while (reply := framing.next_reply()) is not None:
-            replies.append(reply)
-    return replies
-
-
-@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
-def test_messages_do_not_depend_on_the_size_of_the_chunks(size: int):
-    assert in_chunks(STREAM, size) == MESSAGES
+def test_messages_do_not_depend_on_the_size_of_the_chunks():
+    assert_found_in_chunks_of_any_size(Tl1Framing, STREAM, MESSAGES)
 
 
 def test_an_incomplete_message_is_none():
-    for size in range(len(STREAM)):
-        found = in_chunks(STREAM[:size], 1)
-        assert found == MESSAGES[: len(found)]
-        assert len(found) < len(MESSAGES)
+    assert_none_while_incomplete(Tl1Framing, STREAM, MESSAGES)
 
 
 def test_a_reset_forgets_what_was_received():
@@ -67,7 +55,7 @@ def test_completed_replies_are_their_quoted_lines():
 
 
 def test_an_echo_before_the_reply_does_no_harm():
-    (reply,) = in_chunks(b"RTRV-PATCH:::12:;" + COMPLETED, 3)
+    (reply,) = in_chunks(Tl1Framing(), b"RTRV-PATCH:::12:;" + COMPLETED, 3)
     assert accepted(reply) == ("1,33", "2,34;35")
 
 
