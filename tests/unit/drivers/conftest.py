@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bluesky import RunEngine
+from bluesky.utils import MsgGenerator
 
 from qdci_lab.clock import Clock
 from qdci_lab.device import Instrument
@@ -136,3 +137,19 @@ def scripted(connected: Callable[..., Any]) -> Callable[..., tuple[Any, Scripted
 @pytest.fixture(scope="module")
 def run_engine() -> RunEngine:
     return RunEngine({}, call_returns_result=True, context_managers=[])
+
+
+@pytest.fixture
+def recorded(run_engine: RunEngine) -> Callable[[MsgGenerator], list[dict[str, Any]]]:
+    """Runs a plan; the data of its events, in order."""
+
+    def run(plan: MsgGenerator) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        token = run_engine.subscribe(lambda _name, document: events.append(document["data"]), "event")
+        try:
+            run_engine(plan)
+        finally:
+            run_engine.unsubscribe(token)
+        return events
+
+    return run

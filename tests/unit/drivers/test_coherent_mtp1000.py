@@ -151,14 +151,9 @@ def test_only_slots_and_channels_that_there_are_can_be_chosen(
         CoherentMtp1000("memory", name="dev", transport=fake, **options)
 
 
-def test_a_scan_records_the_wavelengths(laser: Any, run_engine: RunEngine):
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.scan([laser], laser.wavelength, 1530.0, 1560.0, 4))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_wavelength"] for event in events] == [1530.0, 1540.0, 1550.0, 1560.0]
+def test_a_scan_records_the_wavelengths(laser: Any, recorded: Any):
+    events = recorded(bp.scan([laser], laser.wavelength, 1530.0, 1560.0, 4))
+    assert [event["dev_wavelength"] for event in events] == [1530.0, 1540.0, 1550.0, 1560.0]
 
 
 def test_a_failing_plan_leaves_it_dark(laser: Any, fake: Any, run_engine: RunEngine):

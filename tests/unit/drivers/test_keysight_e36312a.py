@@ -187,16 +187,11 @@ def test_a_failing_plan_leaves_the_output_off(supply: Any, fake: Any, run_engine
     assert fake.registers[":OUTP? (@2)"] == "0"
 
 
-def test_a_scan_records_what_the_output_gave(supply: Any, run_engine: RunEngine):
+def test_a_scan_records_what_the_output_gave(supply: Any, recorded: Any):
     supply.output.set(1).wait(WAIT_S)
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.scan([supply], supply.voltage_setpoint, 0.0, 2.0, 3))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_voltage_setpoint"] for event in events] == [0.0, 1.0, 2.0]
-    assert [event["data"]["dev_voltage"] for event in events] == [0.0, 1.0, 1.0]
+    events = recorded(bp.scan([supply], supply.voltage_setpoint, 0.0, 2.0, 3))
+    assert [event["dev_voltage_setpoint"] for event in events] == [0.0, 1.0, 2.0]
+    assert [event["dev_voltage"] for event in events] == [0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(

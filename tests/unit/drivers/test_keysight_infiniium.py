@@ -5,7 +5,6 @@ from typing import Any
 import bluesky.plans as bp
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from numpy.typing import NDArray
 from ophyd.utils import LimitError
 
@@ -393,15 +392,10 @@ def test_the_safe_state_is_a_stopped_acquisition(scope: Any, fake: Any):
     assert fake.written[-2:] == [b":STOP", b":SYST:ERR? STR"]
 
 
-def test_a_run_records_the_waveforms(scope: Any, fake: Any, run_engine: RunEngine):
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.count([scope], num=3))
-    finally:
-        run_engine.unsubscribe(token)
+def test_a_run_records_the_waveforms(scope: Any, fake: Any, recorded: Any):
+    events = recorded(bp.count([scope], num=3))
     assert len(fake.digitized) == 3
-    assert [len(event["data"]["dev_waveform_3"]) for event in events] == [8] * 3
+    assert [len(event["dev_waveform_3"]) for event in events] == [8] * 3
 
 
 @pytest.mark.parametrize(("length", "holes"), [(1, 0), (200_000, 0), (200_000, 17), (3, 3), (0, 0)])

@@ -8,7 +8,6 @@ import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.simulators import check_limits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,32 +226,22 @@ def test_only_waveforms_are_taken(awg: Any):
         awg.set(1.0)
 
 
-def test_a_plan_moves_it_and_its_levels(awg: Any, fake: Any, run_engine: RunEngine):
+def test_a_plan_moves_it_and_its_levels(awg: Any, fake: Any, recorded: Any):
     @bpp.run_decorator()
     def plan() -> Any:
         yield from bps.mv(awg, waveforms())
         yield from bps.trigger_and_read([awg])
         yield from bps.mv(awg.amplitude_1, 0.6, awg.output_2, 1)
 
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(plan())
-    finally:
-        run_engine.unsubscribe(token)
-    assert events[0]["data"] == {"dev_running": True, "dev_waveform_digest": waveforms().digest}
+    events = recorded(plan())
+    assert events[0] == {"dev_running": True, "dev_waveform_digest": waveforms().digest}
     assert float(fake.registers[":VOLT1"]) == 0.6
     assert fake.registers[":OUTP2"] == "1"
 
 
-def test_a_scan_of_an_amplitude_is_recorded(awg: Any, run_engine: RunEngine):
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.scan([], awg.amplitude_2, 0.1, 0.9, 3))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_amplitude_2"] for event in events] == [0.1, 0.5, 0.9]
+def test_a_scan_of_an_amplitude_is_recorded(awg: Any, recorded: Any):
+    events = recorded(bp.scan([], awg.amplitude_2, 0.1, 0.9, 3))
+    assert [event["dev_amplitude_2"] for event in events] == [0.1, 0.5, 0.9]
 
 
 def test_limits_of_a_plan_are_checked_without_running_it(awg: Any, fake: Any):

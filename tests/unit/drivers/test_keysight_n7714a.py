@@ -3,7 +3,6 @@ from typing import Any
 
 import bluesky.plans as bp
 import pytest
-from bluesky import RunEngine
 from ophyd.utils import LimitError
 
 from drivers.keysight_n77xx_codec import LaserWavelength
@@ -138,14 +137,9 @@ def test_a_run_that_went_well_leaves_the_light_on(laser: Any, fake: Any):
     assert fake.registers[":OUTP4"] == "1"
 
 
-def test_a_scan_tunes_the_laser(laser: Any, run_engine: RunEngine):
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.scan([laser], laser.wavelength, 1540.0, 1560.0, 3))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_wavelength"] for event in events] == [1540.0, 1550.0, 1560.0]
+def test_a_scan_tunes_the_laser(laser: Any, recorded: Any):
+    events = recorded(bp.scan([laser], laser.wavelength, 1540.0, 1560.0, 3))
+    assert [event["dev_wavelength"] for event in events] == [1540.0, 1550.0, 1560.0]
 
 
 def test_only_slots_of_the_model_are_taken(fake: Any):

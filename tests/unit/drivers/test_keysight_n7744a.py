@@ -4,7 +4,6 @@ from typing import Any
 
 import bluesky.plans as bp
 import pytest
-from bluesky import RunEngine
 from ophyd.utils import LimitError
 
 from drivers.keysight_n77xx_codec import SensorWavelength
@@ -81,15 +80,10 @@ def test_an_invalid_reading_is_not_a_number(meter: Any, fake: Any):
     assert math.isnan(meter.power.get())
 
 
-def test_a_reading_without_light_is_recorded(meter: Any, fake: Any, run_engine: RunEngine):
+def test_a_reading_without_light_is_recorded(meter: Any, fake: Any, recorded: Any):
     fake.registers[":READ2:POW"] = "-4.00000000E-013"
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.count([meter], num=2))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_power"] for event in events] == [-math.inf, -math.inf]
+    events = recorded(bp.count([meter], num=2))
+    assert [event["dev_power"] for event in events] == [-math.inf, -math.inf]
 
 
 def test_the_sensors_own_wavelength_limits_hold(meter: Any, fake: Any):

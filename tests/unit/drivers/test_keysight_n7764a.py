@@ -212,16 +212,10 @@ def test_the_safe_state_is_a_closed_shutter(voa: Any, fake: Any):
     assert voa.read()["dev_shutter_open"]["value"] is False
 
 
-def test_a_scan_records_arrived_values(voa: Any, run_engine: RunEngine):
-    events: list[dict[str, Any]] = []
-    plan = bp.scan([voa], voa.attenuation, 0.0, 30.0, 4)
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(plan)
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_attenuation"] for event in events] == [0.0, 10.0, 20.0, 30.0]
-    assert events[0]["data"]["dev_output_power"] == pytest.approx(-30.0)
+def test_a_scan_records_arrived_values(voa: Any, recorded: Any):
+    events = recorded(bp.scan([voa], voa.attenuation, 0.0, 30.0, 4))
+    assert [event["dev_attenuation"] for event in events] == [0.0, 10.0, 20.0, 30.0]
+    assert events[0]["dev_output_power"] == pytest.approx(-30.0)
 
 
 def test_a_plan_puts_the_attenuation_back(voa: Any, fake: Any, run_engine: RunEngine):

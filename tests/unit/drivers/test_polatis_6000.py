@@ -136,16 +136,11 @@ def test_a_plan_moves_the_connections_and_puts_them_back(switch: Any, fake: Any,
     assert fake.table == {1: 5, 2: 6}
 
 
-def test_a_scan_over_connections_is_recorded(switch: Any, run_engine: RunEngine):
+def test_a_scan_over_connections_is_recorded(switch: Any, recorded: Any):
     values = [switch.with_route(3, 7), switch.with_route(3, 8)]
     axis: Any = (switch.connections, values)
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.list_scan([switch], *axis))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_connections"] for event in events] == values
+    events = recorded(bp.list_scan([switch], *axis))
+    assert [event["dev_connections"] for event in events] == values
 
 
 @pytest.mark.parametrize(

@@ -209,17 +209,10 @@ def test_another_model_is_not_taken_for_this_one(connected: Any, fake: Any):
         connected(ThorlabsItc4001, fake)
 
 
-def test_a_scan_records_the_current(source: Any, run_engine: RunEngine):
+def test_a_scan_records_the_current(source: Any, recorded: Any):
     source.emission.set(1).wait(WAIT_S)
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.scan([source], source.current, 0.0, 0.045, 4))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_measured_current"] for event in events] == pytest.approx(
-        [0, 0.015, 0.03, 0.045]
-    )
+    events = recorded(bp.scan([source], source.current, 0.0, 0.045, 4))
+    assert [event["dev_measured_current"] for event in events] == pytest.approx([0, 0.015, 0.03, 0.045])
 
 
 def test_a_failing_plan_leaves_it_dark(source: Any, fake: Any, run_engine: RunEngine):

@@ -4,7 +4,6 @@ from typing import Any
 
 import bluesky.plans as bp
 import pytest
-from bluesky import RunEngine
 from ophyd.utils import LimitError
 
 from drivers.power_meter.thorlabs_pm100d import ThorlabsPm100d
@@ -83,15 +82,10 @@ def test_an_invalid_reading_is_not_a_number(meter: Any, fake: Any):
     assert math.isnan(meter.power.get())
 
 
-def test_a_reading_in_the_dark_is_recorded(meter: Any, fake: Any, run_engine: RunEngine):
+def test_a_reading_in_the_dark_is_recorded(meter: Any, fake: Any, recorded: Any):
     fake.registers[":MEAS:POW"] = "-4.0E-10"
-    events: list[dict[str, Any]] = []
-    token = run_engine.subscribe(lambda _name, document: events.append(document), "event")
-    try:
-        run_engine(bp.count([meter], num=2))
-    finally:
-        run_engine.unsubscribe(token)
-    assert [event["data"]["dev_power"] for event in events] == [-math.inf, -math.inf]
+    events = recorded(bp.count([meter], num=2))
+    assert [event["dev_power"] for event in events] == [-math.inf, -math.inf]
 
 
 def test_the_sensors_own_wavelength_limits_hold(meter: Any, fake: Any):
