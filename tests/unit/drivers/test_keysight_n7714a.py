@@ -7,30 +7,19 @@ from ophyd.utils import LimitError
 
 from drivers.keysight_n77xx_codec import LaserWavelength
 from drivers.laser.keysight_n7714a import KeysightN7714A
-from qdci_lab.errors import AcquisitionError, InstrumentError, LocalProtocolError, TransportTimeout
+from qdci_lab.errors import AcquisitionError, InstrumentError, LocalProtocolError
+from tests.unit.drivers.sources import FakeN7714A
 
 WAIT_S = 5.0
 
 
 @pytest.fixture
-def fake(fake_scpi: Any) -> Any:
-    return fake_scpi({
-        "*IDN?": "Keysight Technologies,N7714A,DE49700050,V1.0",
-        ":SOUR4:POW:UNIT": "1",
-        ":SOUR4:WAV? MIN": "+1.52760000E-006",
-        ":SOUR4:WAV? MAX": "+1.56550000E-006",
-        ":SOUR4:POW? MIN": "+6.00000000E+000",
-        ":SOUR4:POW? MAX": "+1.55000000E+001",
-        ":SOUR4:WAV": "+1.55000000E-006",
-        ":SOUR4:FREQ": "+1.93414489E+014",
-        ":SOUR4:POW": "+1.00000000E+001",
-        ":SOUR4:WAV:AUTO": "1",
-        ":OUTP4": "0",
-    })  # fmt: skip
+def fake() -> FakeN7714A:
+    return FakeN7714A()
 
 
 @pytest.fixture
-def laser(connected: Callable[..., Any], fake: Any) -> Any:
+def laser(connected: Callable[..., Any], fake: FakeN7714A) -> Any:
     return connected(KeysightN7714A, fake, slot=4)
 
 
@@ -50,7 +39,7 @@ def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
     assert transport.exhausted
 
 
-def test_connecting_leaves_the_light_as_it_is(connected: Any, fake: Any):
+def test_connecting_leaves_the_light_as_it_is(connected: Any, fake: FakeN7714A):
     fake.registers[":OUTP4"] = "1"
     laser = connected(KeysightN7714A, fake, slot=4)
     assert laser.emission.last is True
@@ -58,24 +47,14 @@ def test_connecting_leaves_the_light_as_it_is(connected: Any, fake: Any):
     assert sent == [b"*CLS", b":SOUR4:POW:UNIT DBM"]
 
 
-def test_every_number_has_a_unit(laser: Any):
-    keys = {**laser.describe(), **laser.describe_configuration()}
-    assert {name: key["units"] for name, key in keys.items() if key["dtype"] != "string"} == {
-        "dev_wavelength": "nm",
-        "dev_frequency": "THz",
-        "dev_power": "dBm",
-        "dev_emission": "1",
-    }
-
-
-def test_reading_does_no_io(laser: Any, fake: Any):
+def test_reading_does_no_io(laser: Any, fake: FakeN7714A):
     before = len(fake.written)
     assert laser.read()["dev_wavelength"]["value"] == 1550.0
     assert laser.read_configuration()["dev_frequency"]["value"] == pytest.approx(193.414489)
     assert len(fake.written) == before
 
 
-def test_auto_mode_is_entered_only_where_it_is_needed(laser: Any, fake: Any):
+def test_auto_mode_is_entered_only_where_it_is_needed(laser: Any, fake: FakeN7714A):
     laser.wavelength.set(1540.0).wait(WAIT_S)
     assert b":SOUR4:WAV:AUTO 1" not in fake.written
     fake.registers[":SOUR4:WAV:AUTO"] = "0"
@@ -91,46 +70,34 @@ def test_auto_mode_is_entered_only_where_it_is_needed(laser: Any, fake: Any):
         ("emission", 3, "dev_emission: 3 is above the bound of 1"),
     ],
 )
-def test_the_lasers_own_limits_hold(laser: Any, fake: Any, signal: str, value: float, message: str):
+def test_the_lasers_own_limits_hold(laser: Any, fake: FakeN7714A, signal: str, value: float, message: str):
     before = len(fake.written)
     with pytest.raises(LimitError, match=message):
         getattr(laser, signal).set(value)
     assert len(fake.written) == before
 
 
-def test_a_change_waits_until_the_laser_has_settled(laser: Any, fake: Any, clock: Any):
+def test_a_change_waits_until_the_laser_has_settled(laser: Any, fake: FakeN7714A, clock: Any):
     fake.busy_after_command = 100
     began_ps = clock.now_ps()
     laser.emission.set(1).wait(WAIT_S)
     assert clock.now_ps() - began_ps == 100 * 20_000_000_000
 
 
-def test_a_laser_that_never_settles_is_reported(laser: Any, fake: Any):
+def test_a_laser_that_never_settles_is_reported(laser: Any, fake: FakeN7714A):
     fake.busy_after_command = 10**9
     with pytest.raises(AcquisitionError, match=r"lab\.dev: still busy after 30 s"):
         laser.emission.set(1).wait(WAIT_S)
 
 
-def test_a_refusal_carries_the_instruments_reason(laser: Any, fake: Any):
-    fake.refuse[":SOUR4:POW"] = '-221, "Settings conflict"'
-    with pytest.raises(InstrumentError, match=r"lab\.dev: error -221, 'Settings conflict'"):
-        laser.power.set(10.0).wait(WAIT_S)
-
-
-def test_silence_is_a_timeout_that_names_the_instrument(laser: Any, fake: Any):
-    fake.silent = True
-    with pytest.raises(TransportTimeout, match=r"lab\.dev: memory: no answer"):
-        laser.trigger().wait(WAIT_S)
-
-
-def test_the_safe_state_is_dark(laser: Any, fake: Any):
+def test_the_safe_state_is_dark(laser: Any, fake: FakeN7714A):
     laser.emission.set(1).wait(WAIT_S)
     laser.stop()
     laser.submit(lambda _status: None).wait(WAIT_S)
     assert fake.registers[":OUTP4"] == "0"
 
 
-def test_a_run_that_went_well_leaves_the_light_on(laser: Any, fake: Any):
+def test_a_run_that_went_well_leaves_the_light_on(laser: Any, fake: FakeN7714A):
     laser.emission.set(1).wait(WAIT_S)
     laser.stop(success=True)
     laser.submit(lambda _status: None).wait(WAIT_S)
@@ -142,6 +109,6 @@ def test_a_scan_tunes_the_laser(laser: Any, recorded: Any):
     assert [event["dev_wavelength"] for event in events] == [1540.0, 1550.0, 1560.0]
 
 
-def test_only_slots_of_the_model_are_taken(fake: Any):
+def test_only_slots_of_the_model_are_taken(fake: FakeN7714A):
     with pytest.raises(LocalProtocolError, match="slot 0"):
         KeysightN7714A("memory", name="dev", slot=0, transport=fake)

@@ -1,72 +1,25 @@
-import threading
 from collections.abc import Callable
 from typing import Any
 
-import bluesky.plan_stubs as bps
 import bluesky.plans as bp
-import bluesky.preprocessors as bpp
 import pytest
-from bluesky import RunEngine
 from ophyd.utils import LimitError
 
 from drivers.laser.thorlabs_itc4001 import ThorlabsItc4001
 from drivers.laser.thorlabs_itc4001_codec import Current, TemperatureSetpoint, obstacles
-from qdci_lab.errors import (
-    AcquisitionError,
-    InstrumentError,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TransportTimeout,
-)
+from qdci_lab.errors import AcquisitionError, InstrumentError, LocalProtocolError
+from tests.unit.drivers.sources import FakeItc4001
 
 WAIT_S = 5.0
-TEMPERATURES = (":SOUR2:TEMP", ":MEAS:TEMP")
 
 
 @pytest.fixture
-def fake(fake_scpi: Any) -> Any:
-    class Controller(fake_scpi):
-        """A diode of 50 ohm behind 1 V; with the cooler on, each reading halves the way to the set temperature."""
-
-        def __init__(self) -> None:
-            super().__init__({
-                "*IDN?": "THORLABS,ITC4001,M00412345,1.4.0/2.0.3/1.6.0",
-                ":OUTP": "0", ":OUTP2": "0", ":SOUR:FUNC:MODE": "POW", ":SOUR:CURR": "0.000000000E+00",
-                ":SOUR:CURR:LIM": "1.000000000E+00", ":SOUR2:TEMP": "2.500000000E+01",
-                ":SOUR2:TEMP:LIM:LOW": "5.000000000E+00", ":SOUR2:TEMP:LIM:HIGH": "4.500000000E+01",
-                ":STAT:MEAS:COND": "0",
-            })  # fmt: skip
-            self.interlocked = False
-            self.stuck = False
-            self.temperature_c = 25.0
-            self.measured = threading.Event()
-
-        def _obey(self, unit: str) -> str | None:
-            header = unit.partition(" ")[0]
-            if header in self.refuse:
-                return super()._obey(unit)
-            if unit == ":OUTP 1" and self.interlocked:
-                self.registers[":STAT:MEAS:COND"] = str(1 << 2 | 1)
-                return None
-            if header == ":MEAS:TEMP?":
-                return self._settle()
-            if header in (":MEAS:CURR?", ":MEAS:VOLT?"):
-                on = self.registers[":OUTP"] == "1"
-                current_a = float(self.registers[":SOUR:CURR"]) if on else 0.0
-                return f"{current_a if 'CURR' in header else (1.0 + 50.0 * current_a) * on:.9E}"
-            return super()._obey(unit)
-
-        def _settle(self) -> str:
-            if self.registers[":OUTP2"] == "1" and not self.stuck:
-                self.temperature_c += 0.5 * (float(self.registers[":SOUR2:TEMP"]) - self.temperature_c)
-            self.measured.set()
-            return f"{self.temperature_c:.9E}"
-
-    return Controller()
+def fake() -> FakeItc4001:
+    return FakeItc4001()
 
 
 @pytest.fixture
-def source(connected: Callable[..., Any], fake: Any) -> Any:
+def source(connected: Callable[..., Any], fake: FakeItc4001) -> Any:
     return connected(ThorlabsItc4001, fake)
 
 
@@ -83,7 +36,7 @@ def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
     assert transport.exhausted
 
 
-def test_connecting_limits_the_current_and_switches_nothing(source: Any, fake: Any):
+def test_connecting_limits_the_current_and_switches_nothing(source: Any, fake: FakeItc4001):
     assert float(fake.registers[":SOUR:CURR:LIM"]) == 0.045
     assert fake.registers[":SOUR:FUNC:MODE"] == "CURR"
     assert (fake.registers[":OUTP"], fake.registers[":OUTP2"]) == ("0", "0")
@@ -91,7 +44,7 @@ def test_connecting_limits_the_current_and_switches_nothing(source: Any, fake: A
     assert source.temperature_setpoint.limits == (5.0, 45.0)
 
 
-def test_a_lower_limit_of_the_instrument_stays(connected: Any, fake: Any):
+def test_a_lower_limit_of_the_instrument_stays(connected: Any, fake: FakeItc4001):
     fake.registers[":SOUR:CURR:LIM"] = "3.000000000E-02"
     source = connected(ThorlabsItc4001, fake)
     assert fake.registers[":SOUR:CURR:LIM"] == "3.000000000E-02"
@@ -113,7 +66,7 @@ def test_a_diode_is_driven(source: Any):
     [({}, 0.0451, "0.045"), ({"max_current_a": 0.2}, 0.3, "0.2"), ({"max_current_a": 0.01}, 0.02, "0.01")],
 )
 def test_more_than_the_diode_stands_is_refused_before_anything_is_sent(
-    connected: Any, fake: Any, options: dict[str, float], current_a: float, bound: str
+    connected: Any, fake: FakeItc4001, options: dict[str, float], current_a: float, bound: str
 ):
     source = connected(ThorlabsItc4001, fake, **options)
     before = len(fake.written)
@@ -123,12 +76,12 @@ def test_more_than_the_diode_stands_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("max_current_a", [0.0, -0.1, 1.5, float("nan")])
-def test_limits_that_the_model_does_not_have_are_refused(fake: Any, max_current_a: float):
+def test_limits_that_the_model_does_not_have_are_refused(fake: FakeItc4001, max_current_a: float):
     with pytest.raises(LocalProtocolError, match="max_current_a"):
         ThorlabsItc4001("memory", name="dev", max_current_a=max_current_a, transport=fake)
 
 
-def test_what_keeps_it_dark_is_told(source: Any, fake: Any):
+def test_what_keeps_it_dark_is_told(source: Any, fake: FakeItc4001):
     fake.interlocked = True
     with pytest.raises(AcquisitionError, match=r"lab\.dev: the output stays off: keylock, interlock open"):
         source.emission.set(1).wait(WAIT_S)
@@ -142,13 +95,13 @@ def test_a_temperature_is_waited_for_on_the_labs_clock(source: Any, clock: Any):
     assert clock.now_ps() - began_ps == 8 * 10**12
 
 
-def test_without_the_cooler_a_temperature_is_only_set(source: Any, fake: Any, clock: Any):
+def test_without_the_cooler_a_temperature_is_only_set(source: Any, fake: FakeItc4001, clock: Any):
     source.temperature_setpoint.set(20.0).wait(WAIT_S)
     assert clock.now_ps() == 0
     assert float(fake.registers[":SOUR2:TEMP"]) == 20.0
 
 
-def test_a_temperature_that_is_never_reached_is_reported(connected: Any, fake: Any):
+def test_a_temperature_that_is_never_reached_is_reported(connected: Any, fake: FakeItc4001):
     source = connected(ThorlabsItc4001, fake, settling_timeout_s=30.0)
     fake.stuck = True
     fake.registers[":OUTP2"] = "1"
@@ -157,7 +110,7 @@ def test_a_temperature_that_is_never_reached_is_reported(connected: Any, fake: A
     assert source.patience_s > 60.0
 
 
-def test_the_safe_state_does_not_wait_for_a_temperature(connected: Any, fake: Any):
+def test_the_safe_state_does_not_wait_for_a_temperature(connected: Any, fake: FakeItc4001):
     source = connected(ThorlabsItc4001, fake, settling_timeout_s=1e9)
     source.emission.set(1).wait(WAIT_S)
     fake.stuck = True
@@ -173,57 +126,10 @@ def test_the_safe_state_does_not_wait_for_a_temperature(connected: Any, fake: An
     source.temperature_setpoint.set(22.0).wait(WAIT_S)
 
 
-def test_every_number_has_a_unit(source: Any, fake: Any):
-    before = len(fake.written)
-    keys = {**source.describe(), **source.describe_configuration()}
-    source.read()
-    assert {name: key["units"] for name, key in keys.items() if key["dtype"] != "string"} == {
-        "dev_current": "A",
-        "dev_emission": "1",
-        "dev_measured_current": "A",
-        "dev_diode_voltage": "V",
-        "dev_temperature": "°C",
-        "dev_temperature_setpoint": "°C",
-        "dev_temperature_control": "1",
-        "dev_current_limit": "A",
-        "dev_condition": "1",
-    }
-    assert len(fake.written) == before
-
-
-def test_a_refusal_carries_the_instruments_reason(source: Any, fake: Any):
-    fake.refuse[":SOUR:CURR"] = '-222,"Data out of range"'
-    with pytest.raises(InstrumentError, match=r"lab\.dev: error -222.*:SOUR:CURR 0.010000"):
-        source.current.set(0.01).wait(WAIT_S)
-
-
-def test_silence_is_a_timeout_that_names_the_instrument(source: Any, fake: Any):
-    fake.silent = True
-    with pytest.raises(TransportTimeout, match=r"lab\.dev: memory: no answer"):
-        source.trigger().wait(WAIT_S)
-
-
-def test_another_model_is_not_taken_for_this_one(connected: Any, fake: Any):
-    fake.registers["*IDN?"] = "THORLABS,LDC4005,M00412345,1.4.0"
-    with pytest.raises(RemoteProtocolError, match=r"lab\.dev: expected a Thorlabs ITC4001.*LDC4005"):
-        connected(ThorlabsItc4001, fake)
-
-
 def test_a_scan_records_the_current(source: Any, recorded: Any):
     source.emission.set(1).wait(WAIT_S)
     events = recorded(bp.scan([source], source.current, 0.0, 0.045, 4))
     assert [event["dev_measured_current"] for event in events] == pytest.approx([0, 0.015, 0.03, 0.045])
-
-
-def test_a_failing_plan_leaves_it_dark(source: Any, fake: Any, run_engine: RunEngine):
-    def plan() -> Any:
-        yield from bps.mv(source.emission, 1)
-        raise RuntimeError("on purpose")
-
-    with pytest.raises(RuntimeError, match="on purpose"):
-        run_engine(bpp.contingency_wrapper(plan(), except_plan=lambda _e: bps.stop(source)))
-    source.submit(lambda _status: None).wait(WAIT_S)
-    assert fake.registers[":OUTP"] == "0"
 
 
 def test_conditions_have_names():
