@@ -1,5 +1,4 @@
 import hashlib
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,92 +10,28 @@ import pytest
 from bluesky.simulators import check_limits
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from ophyd.utils import LimitError
 
 from drivers.awg.keysight_m819x_codec import CHUNK_SAMPLES, Amplitude, Offset, OutputState, RunState, Samples
 from drivers.awg.keysight_m8195a import KeysightM8195A
 from drivers.awg.keysight_m8195a_codec import MEMORY, FourChannels, Raster, divider
 from drivers.awg.waveforms import Waveforms
-from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError, TransportTimeout
+from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.message import Command
 from qdci_lab.wire.scpi import block_data
+from tests.unit.drivers.awgs import CHANNELS, DATA, M8195A, FakeM8195A, noise
 
 WAIT_S = 5.0
-DATA = re.compile(r":TRAC(\d):DATA 1,(\d+),(#.*)", re.DOTALL)
 
 
 @pytest.fixture
-def fake(fake_scpi: Any) -> Any:
-    class Generator(fake_scpi):
-        """Remembers what was loaded; plays while it has not been aborted."""
-
-        def __init__(self) -> None:
-            channels = (1, 2, 3, 4)
-            super().__init__(
-                {
-                    "*IDN?": "Keysight Technologies,M8195A,DE55C00123,3.6.0.0-2",
-                    ":STAT:OPER:RUN:COND": "0", ":FREQ:RAST": "6.4E+10", ":INST:MEM:EXT:RDIV": "DIV1",
-                    ":INST:DACM": "SING", ":TRAC1:DEF": "", ":TRAC1:SEL": "0", ":FUNC:MODE": "STS",
-                    ":INIT:CONT": "0", ":INIT:GATE": "1",
-                    **{f":VOLT{channel}": "5.0E-01" for channel in channels},
-                    **{f":VOLT{channel}:OFFS": "0.0E+00" for channel in channels},
-                    **{f":OUTP{channel}": "0" for channel in channels},
-                    **{f":TRAC{channel}:MMOD": "INT" for channel in channels},
-                },
-                no_error='0,"No error"',
-            )  # fmt: skip
-            self.loaded: dict[int, NDArray[np.int8]] = {}
-
-        def _obey(self, unit: str) -> str | None:
-            if unit.partition(" ")[0] in self.refuse:
-                return super()._obey(unit)
-            if unit == ":ABOR":
-                self.registers[":STAT:OPER:RUN:COND"] = "0"
-            elif unit == ":INIT:IMM":
-                self.registers[":STAT:OPER:RUN:COND"] = "15"
-            elif unit == ":TRAC1:DEL:ALL":
-                self.loaded = {}
-            elif match := DATA.fullmatch(unit):
-                self._load(int(match[1]), int(match[2]), block_data(match[3].encode("latin-1")))
-            else:
-                return super()._obey(unit)
-            return None
-
-        def _load(self, channel: int, offset: int, data: bytes) -> None:
-            length = int(self.registers[":TRAC1:DEF"].split(",")[1])
-            codes = self.loaded.setdefault(channel, np.zeros(length, dtype=np.int8))
-            codes[offset : offset + len(data)] = np.frombuffer(data, dtype=np.int8)
-
-        @staticmethod
-        def _printed(present: str, argument: str) -> str:
-            words = {"ON": "1", "OFF": "0"}
-            return (
-                f"{float(argument):.14E}"
-                if "E+" in present or "E-" in present
-                else words.get(argument, argument)
-            )
-
-    return Generator()
+def fake() -> FakeM8195A:
+    return FakeM8195A()
 
 
 @pytest.fixture
-def awg(connected: Callable[..., Any], fake: Any) -> Any:
+def awg(connected: Callable[..., Any], fake: FakeM8195A) -> Any:
     return connected(KeysightM8195A, fake)
-
-
-def noise(length: int = 2560, *, seed: int = 1) -> NDArray[np.int8]:
-    return np.random.default_rng(seed).integers(-128, 128, length).astype(np.int8)
-
-
-def waveforms(**changes: Any) -> Waveforms:
-    settings: dict[str, Any] = {
-        "samples": {1: noise(), 3: noise(seed=2)},
-        "sample_rate_hz": 16e9,
-        "amplitudes_v": {1: 0.8, 3: 0.3},
-        "offsets_v": {1: 0.0, 3: 0.25},
-    }
-    return Waveforms(**{**settings, **changes})
 
 
 def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
@@ -113,24 +48,14 @@ def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
     assert transport.exhausted
 
 
-def test_setting_it_loads_every_byte_and_plays(awg: Any, fake: Any):
-    wanted = waveforms()
-    awg.set(wanted).wait(WAIT_S)
-    assert set(fake.loaded) == {1, 3}
-    assert all(np.array_equal(fake.loaded[channel], codes) for channel, codes in wanted.samples.items())
-    assert fake.registers[":INST:DACM"] == "FOUR"
-    assert [fake.registers[f":TRAC{channel}:MMOD"] for channel in (1, 2, 3, 4)] == ["EXT"] * 4
-    assert float(fake.registers[":FREQ:RAST"]) == 64e9
-    assert [fake.registers[f":OUTP{channel}"] for channel in (1, 2, 3, 4)] == ["1", "0", "1", "0"]
-    assert (fake.registers[":INIT:CONT"], fake.registers[":INIT:GATE"]) == ("1", "0")
+def test_it_plays_the_first_segment_of_external_memory(awg: Any, fake: FakeM8195A):
+    awg.set(M8195A.waveforms()).wait(WAIT_S)
+    assert [fake.registers[f":TRAC{channel}:MMOD"] for channel in CHANNELS] == ["EXT"] * 4
     assert (fake.registers[":FUNC:MODE"], fake.registers[":TRAC1:SEL"]) == ("ARB", "1")
-    assert awg.running.last is True
-    assert awg.sample_rate.last == 16e9
-    assert (awg.amplitude_3.last, awg.offset_3.last, awg.output_3.last) == (0.3, 0.25, True)
 
 
-def test_uploading_does_not_start(awg: Any, fake: Any):
-    awg.upload({2: noise()}, sample_rate_hz=15e9, amplitudes_v={2: 0.5}, offsets_v={2: 0.0}).wait(WAIT_S)
+def test_uploading_does_not_start(awg: Any, fake: FakeM8195A):
+    awg.upload({2: noise(2560)}, sample_rate_hz=15e9, amplitudes_v={2: 0.5}, offsets_v={2: 0.0}).wait(WAIT_S)
     assert fake.registers[":STAT:OPER:RUN:COND"] == "0"
     assert awg.running.last is False
     awg.start().wait(WAIT_S)
@@ -140,39 +65,28 @@ def test_uploading_does_not_start(awg: Any, fake: Any):
     assert awg.output_2.last is True
 
 
-def test_nothing_is_played_before_something_is_loaded(awg: Any, fake: Any):
+def test_nothing_is_played_before_something_is_loaded(awg: Any, fake: FakeM8195A):
     with pytest.raises(LocalProtocolError, match=r"lab\.dev: nothing to play"):
         awg.start().wait(WAIT_S)
     assert b":INIT:IMM" not in fake.written
 
 
 def test_the_digest_identifies_the_samples(awg: Any):
-    wanted = waveforms()
+    wanted = M8195A.waveforms()
     expected = hashlib.sha256(
         b"1" + wanted.samples[1].tobytes() + b"3" + wanted.samples[3].tobytes()
     ).hexdigest()
     assert awg.read()["dev_waveform_digest"]["value"] == ""
     awg.set(wanted).wait(WAIT_S)
     assert awg.read()["dev_waveform_digest"]["value"] == expected
-    other = noise()
+    other = noise(2560)
     other[7] ^= 1
-    assert waveforms(samples={1: other, 3: noise(seed=2)}).digest != expected
-    assert waveforms(samples={2: noise(), 3: noise(seed=2)}).digest != expected
+    assert M8195A.waveforms(samples={1: other, 3: noise(2560, seed=2)}).digest != expected
+    assert M8195A.waveforms(samples={2: noise(2560), 3: noise(2560, seed=2)}).digest != expected
 
 
-def test_a_failed_upload_leaves_no_digest(awg: Any, fake: Any):
-    awg.set(waveforms()).wait(WAIT_S)
-    fake.refuse[":TRAC3:DATA"] = '-223,"Too much data"'
-    with pytest.raises(InstrumentError, match=r"lab\.dev: error -223") as caught:
-        awg.set(waveforms()).wait(WAIT_S)
-    assert len(str(caught.value)) < 1000
-    assert awg.read()["dev_waveform_digest"]["value"] == ""
-    with pytest.raises(LocalProtocolError):
-        awg.start().wait(WAIT_S)
-
-
-def test_documents_hold_no_samples(awg: Any, fake: Any):
-    awg.set(waveforms()).wait(WAIT_S)
+def test_documents_hold_no_samples(awg: Any, fake: FakeM8195A):
+    awg.set(M8195A.waveforms()).wait(WAIT_S)
     before = len(fake.written)
     reading, keys = awg.read(), awg.describe()
     assert set(reading) == {"dev_running", "dev_waveform_digest"}
@@ -181,60 +95,20 @@ def test_documents_hold_no_samples(awg: Any, fake: Any):
     assert len(fake.written) == before
 
 
-def test_every_number_has_a_unit(awg: Any):
-    keys = {**awg.describe(), **awg.describe_configuration()}
-    units = {
-        name.removeprefix("dev_").rstrip("_1234"): key["units"]
-        for name, key in keys.items()
-        if "units" in key
-    }
-    assert units == {"running": "1", "sample_rate": "Hz", "amplitude": "V", "offset": "V", "output": "1"}
-    assert [name for name, key in keys.items() if "units" not in key] == [
-        "dev_waveform_digest",
-        "dev_identity",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"samples": {}}, LocalProtocolError, "lab.dev: no waveforms"),
-        ({"samples": {5: noise()}}, LocalProtocolError, "lab.dev: channel 5: must be one of"),
-        ({"samples": {1: noise(), 3: noise(3072)}}, LocalProtocolError, "channel 3 has 3072 samples, but"),
-        ({"samples": {1: noise(1024)}}, LocalProtocolError, "channel 1: 1024 samples, must be .* at least 1280"),
-        ({"samples": {3: noise(2561)}}, LocalProtocolError, "channel 3: 2561 samples, must be a multiple of 256"),
-        ({"samples": {1: noise().astype(np.int16)}}, LocalProtocolError, "channel 1: samples are int16"),
-        ({"samples": {1: noise().reshape(2, -1)}}, LocalProtocolError, r"channel 1: .* of shape \(2, 1280\)"),
-        ({"amplitudes_v": {1: 0.8}}, LocalProtocolError, "lab.dev: channel 3 has samples, but no amplitude"),
-        ({"amplitudes_v": {1: 0.8, 3: 1.1}}, LimitError, "dev_amplitude_3: 1.1 V is above the bound of 1 V"),
-        ({"amplitudes_v": {1: 0.05, 3: 0.8}}, LimitError, "dev_amplitude_1: 0.05 V is below the bound of 0.075 V"),
-        ({"offsets_v": {1: 0.0, 3: 4.0}}, LimitError, "dev_offset_3: 4 V is above the bound of 3.3 V"),
-        ({"sample_rate_hz": 64e9}, LimitError, r"dev_sample_rate: 6.4e\+10 Hz is above the bound of 1.625e\+10 Hz"),
-    ],
-)  # fmt: skip
-def test_impossible_waveforms_are_refused_before_anything_is_sent(
-    awg: Any, fake: Any, changes: dict[str, Any], error: type[Exception], message: str
-):
-    before = len(fake.written)
-    with pytest.raises(error, match=message):
-        awg.set(waveforms(**changes))
-    assert len(fake.written) == before
-
-
 def test_only_waveforms_are_taken(awg: Any):
     with pytest.raises(LocalProtocolError, match=r"lab\.dev: can be set to Waveforms, not to float"):
         awg.set(1.0)
 
 
-def test_a_plan_moves_it_and_its_levels(awg: Any, fake: Any, recorded: Any):
+def test_a_plan_moves_it_and_its_levels(awg: Any, fake: FakeM8195A, recorded: Any):
     @bpp.run_decorator()
     def plan() -> Any:
-        yield from bps.mv(awg, waveforms())
+        yield from bps.mv(awg, M8195A.waveforms())
         yield from bps.trigger_and_read([awg])
         yield from bps.mv(awg.amplitude_1, 0.6, awg.output_2, 1)
 
     events = recorded(plan())
-    assert events[0] == {"dev_running": True, "dev_waveform_digest": waveforms().digest}
+    assert events[0] == {"dev_running": True, "dev_waveform_digest": M8195A.waveforms().digest}
     assert float(fake.registers[":VOLT1"]) == 0.6
     assert fake.registers[":OUTP2"] == "1"
 
@@ -244,22 +118,22 @@ def test_a_scan_of_an_amplitude_is_recorded(awg: Any, recorded: Any):
     assert [event["dev_amplitude_2"] for event in events] == [0.1, 0.5, 0.9]
 
 
-def test_limits_of_a_plan_are_checked_without_running_it(awg: Any, fake: Any):
+def test_limits_of_a_plan_are_checked_without_running_it(awg: Any, fake: FakeM8195A):
     before = len(fake.written)
-    check_limits(bps.mv(awg, waveforms()))
+    check_limits(bps.mv(awg, M8195A.waveforms()))
     with pytest.raises(LimitError):
-        check_limits(bps.mv(awg, waveforms(sample_rate_hz=1e9)))
+        check_limits(bps.mv(awg, M8195A.waveforms(sample_rate_hz=1e9)))
     assert len(fake.written) == before
 
 
-def test_a_rate_is_set_through_the_raster_of_the_dac(awg: Any, fake: Any):
-    awg.set(waveforms()).wait(WAIT_S)
+def test_a_rate_is_set_through_the_raster_of_the_dac(awg: Any, fake: FakeM8195A):
+    awg.set(M8195A.waveforms()).wait(WAIT_S)
     awg.sample_rate.set(15e9).wait(WAIT_S)
     assert float(fake.registers[":FREQ:RAST"]) == 60e9
     assert awg.sample_rate.last == 15e9
 
 
-def test_a_rate_that_the_memory_cannot_give_is_refused(awg: Any, fake: Any):
+def test_a_rate_that_the_memory_cannot_give_is_refused(awg: Any, fake: FakeM8195A):
     with pytest.raises(LocalProtocolError, match=r"raster of 1.5e\+10 Hz"):
         awg.sample_rate.set(15e9).wait(WAIT_S)
     assert fake.registers[":FREQ:RAST"] == "6.4E+10"
@@ -267,15 +141,15 @@ def test_a_rate_that_the_memory_cannot_give_is_refused(awg: Any, fake: Any):
 
 def test_progress_is_told(awg: Any):
     seen: list[float] = []
-    status = awg.set(waveforms())
+    status = awg.set(M8195A.waveforms())
     status.watch(lambda **news: seen.append(news["current"]))
     status.wait(WAIT_S)
     assert seen == sorted(seen)
     assert all(current <= 2 * 2560 for current in seen)
 
 
-def test_the_safe_state_is_silent_whatever_the_instrument_says(awg: Any, fake: Any):
-    awg.set(waveforms()).wait(WAIT_S)
+def test_the_safe_state_is_silent_whatever_the_instrument_says(awg: Any, fake: FakeM8195A):
+    awg.set(M8195A.waveforms()).wait(WAIT_S)
     fake.refuse[":OUTP1"] = '-310,"System error"'
     with pytest.raises(InstrumentError, match=r"lab\.dev: error -310"):
         awg.make_safe().wait(WAIT_S)
@@ -283,18 +157,12 @@ def test_the_safe_state_is_silent_whatever_the_instrument_says(awg: Any, fake: A
     assert fake.registers[":STAT:OPER:RUN:COND"] == "0"
     fake.refuse.clear()
     awg.make_safe().wait(WAIT_S)
-    assert [fake.registers[f":OUTP{channel}"] for channel in (1, 2, 3, 4)] == ["0"] * 4
+    assert [fake.registers[f":OUTP{channel}"] for channel in CHANNELS] == ["0"] * 4
     assert (awg.output_1.last, awg.running.last) == (False, False)
 
 
-def test_silence_is_a_timeout_that_names_the_instrument(awg: Any, fake: Any):
-    fake.silent = True
-    with pytest.raises(TransportTimeout, match=r"lab\.dev: memory: no answer"):
-        awg.set(waveforms()).wait(WAIT_S)
-
-
 def test_a_new_connection_knows_no_waveforms(awg: Any):
-    awg.set(waveforms()).wait(WAIT_S)
+    awg.set(M8195A.waveforms()).wait(WAIT_S)
     awg.disconnect()
     awg.connect()
     assert awg.waveform_digest.last == ""
