@@ -1,6 +1,6 @@
 """What the tests of the drivers share: connected devices, scripts, a clock, and a RunEngine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,20 @@ def scripted(connected: Callable[..., Any]) -> Callable[..., tuple[Any, Scripted
     def play(kind: type[Instrument], exchanges: tuple[Exchange, ...], **options: Any) -> Any:
         transport = ScriptedTransport(exchanges)
         return connected(kind, transport, **options), transport
+
+    return play
+
+
+@pytest.fixture
+def scripted_line(clock: Clock) -> Callable[..., tuple[Any, ScriptedTransport]]:
+    """A device on an open line that plays exchanges, and its transport; connecting would ask more than these hold."""
+
+    def play(kind: type[Instrument], exchanges: Sequence[Exchange], **ends: bytes) -> Any:
+        transport = ScriptedTransport(
+            exchanges, **{"terminator": b"\r\n", "reply_end": b"\r\n", **ends}, chunk=3
+        )
+        transport.open()
+        return kind("scripted", name="dev", label="lab.dev", transport=transport, clock=clock), transport
 
     return play
 

@@ -9,9 +9,8 @@ from ophyd.utils import LimitError
 from drivers.polarization_controller import general_photonics_codec as family
 from drivers.polarization_controller import general_photonics_mpc202_codec as codec
 from drivers.polarization_controller.general_photonics_mpc202 import GeneralPhotonicsMpc202
-from qdci_lab.errors import AcquisitionError, LocalProtocolError, RemoteProtocolError, TransportTimeout
+from qdci_lab.errors import AcquisitionError, LocalProtocolError
 from qdci_lab.transport.memory import MemoryTransport
-from qdci_lab.transport.scripted import ScriptedTransport
 
 WAIT_S = 5.0
 
@@ -57,12 +56,8 @@ def scrambler(connected: Any, hardware: Scrambler) -> Any:
     return connected(GeneralPhotonicsMpc202, MemoryTransport(hardware.answer, chunk=2))
 
 
-def test_it_speaks_as_the_transcript_does(transcript: Any):
-    transport = ScriptedTransport(
-        transcript("general_photonics_mpc202"), terminator=b"\r\n", reply_end=b"\r\n", chunk=3
-    )
-    transport.open()
-    scrambler = GeneralPhotonicsMpc202("scripted", name="dev", label="lab.dev", transport=transport)
+def test_it_speaks_as_the_transcript_does(transcript: Any, scripted_line: Any):
+    scrambler, transport = scripted_line(GeneralPhotonicsMpc202, transcript("general_photonics_mpc202"))
     assert "MPC-202" in scrambler.identify()
     scrambler.rayleigh_rate.set(250.0).wait(WAIT_S)
     scrambler.scrambling.set("RAYL").wait(WAIT_S)
@@ -140,14 +135,3 @@ def test_reading_does_no_io_and_gives_units(scrambler: Any, hardware: Scrambler)
         "scrambling", "discrete_rate", "triangle_rate", "rayleigh_rate", "tornado_rate",
     }  # fmt: skip
     assert len(hardware.heard) == heard
-
-
-def test_another_instrument_is_not_taken_for_it(connected: Any, hardware: Scrambler):
-    hardware.registers["*IDN"] = "General Photonics,PSY-201,0001,1.0"
-    with pytest.raises(RemoteProtocolError, match="expected a General Photonics MPC-202"):
-        connected(GeneralPhotonicsMpc202, MemoryTransport(hardware.answer))
-
-
-def test_silence_is_a_timeout(connected: Any):
-    with pytest.raises(TransportTimeout, match=r"lab\.dev: memory: no answer"):
-        connected(GeneralPhotonicsMpc202, MemoryTransport(lambda _data: b""))

@@ -13,9 +13,8 @@ from ophyd.utils import LimitError
 
 from drivers.polarization_controller import general_photonics_psy201_codec as codec
 from drivers.polarization_controller.general_photonics_psy201 import GeneralPhotonicsPsy201
-from qdci_lab.errors import AcquisitionError, LocalProtocolError, RemoteProtocolError, TransportTimeout
+from qdci_lab.errors import AcquisitionError, LocalProtocolError, RemoteProtocolError
 from qdci_lab.transport.memory import MemoryTransport
-from qdci_lab.transport.scripted import ScriptedTransport
 
 WAIT_S = 5.0
 
@@ -26,7 +25,6 @@ class Synthesizer:
     def __init__(self) -> None:
         self.state = np.array([0.0, 1.0, 0.0])
         self.wavelength = "1550"
-        self.model = "PSY-201"
         self.miss_deg = 0.0
         self.dark = False
         self.busy = 0
@@ -42,7 +40,7 @@ class Synthesizer:
     def reply(self, word: str) -> str | None:
         match word.split(" "):
             case ["*IDN?"]:
-                return f"General Photonics,{self.model},0001,1.0"
+                return "General Photonics,PSY-201,0001,1.0"
             case [":CONF:WLEN?"]:
                 return self.wavelength
             case [":CONF:WLEN", value]:
@@ -74,12 +72,8 @@ def synthesizer(connected: Any, hardware: Synthesizer) -> Any:
     return connected(GeneralPhotonicsPsy201, MemoryTransport(hardware.answer, chunk=3))
 
 
-def test_it_speaks_as_the_transcript_does(transcript: Any):
-    transport = ScriptedTransport(
-        transcript("general_photonics_psy201"), terminator=b"\r\n", reply_end=b"\r\n", chunk=3
-    )
-    transport.open()
-    synthesizer = GeneralPhotonicsPsy201("scripted", name="dev", label="lab.dev", transport=transport)
+def test_it_speaks_as_the_transcript_does(transcript: Any, scripted_line: Any):
+    synthesizer, transport = scripted_line(GeneralPhotonicsPsy201, transcript("general_photonics_psy201"))
     assert "PSY-201" in synthesizer.identify()
     synthesizer.wavelength.set(1550.0).wait(WAIT_S)
     synthesizer.setpoint.set((0.6, 0.0, 0.8)).wait(WAIT_S)
@@ -147,17 +141,6 @@ def test_reading_does_no_io_and_gives_units(synthesizer: Any, hardware: Synthesi
     }  # fmt: skip
     assert keys["dev_stokes"]["shape"] == [3]
     assert len(hardware.heard) == heard
-
-
-def test_another_instrument_is_not_taken_for_it(connected: Any, hardware: Synthesizer):
-    hardware.model = "MPC-202"
-    with pytest.raises(RemoteProtocolError, match="expected a General Photonics PSY-201"):
-        connected(GeneralPhotonicsPsy201, MemoryTransport(hardware.answer))
-
-
-def test_silence_is_a_timeout(connected: Any):
-    with pytest.raises(TransportTimeout, match=r"lab\.dev: memory: no answer"):
-        connected(GeneralPhotonicsPsy201, MemoryTransport(lambda _data: b""))
 
 
 PARTS = st.floats(-1.0, 1.0)

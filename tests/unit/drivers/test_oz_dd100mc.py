@@ -17,7 +17,6 @@ from qdci_lab.errors import (
     TransportTimeout,
 )
 from qdci_lab.transport.memory import MemoryTransport
-from qdci_lab.transport.scripted import ScriptedTransport
 from qdci_lab.wire.message import Query
 
 WAIT_S = 5.0
@@ -66,22 +65,21 @@ def voa(connected: Any, motor: Motor) -> Any:
     return connected(OzDd100mc, MemoryTransport(motor.answer, chunk=5))
 
 
-def test_it_speaks_as_the_transcript_does(transcript: Any):
+def test_it_speaks_as_the_transcript_does(transcript: Any, scripted_line: Any):
     exchanges = transcript("oz_dd100mc")
     configuration, move, position, homing, refusal = exchanges
-    transport = ScriptedTransport(
+    voa, transport = scripted_line(
+        OzDd100mc,
         [configuration, configuration, position, configuration, move, position, homing, position, refusal],
-        terminator=b"\r", reply_end=b"\r\n\r\n", chunk=3,
+        terminator=b"\r", reply_end=b"\r\n\r\n",
     )  # fmt: skip
-    transport.open()
-    voa = OzDd100mc("scripted", name="voa", label="lab.voa", transport=transport)
     assert voa.identify() == "OZ Optics DD-100-MC"
     assert voa.ask_insertion_loss() == 1.2
     assert voa.ask_position() == codec.Position(3150, 20.0)
     assert voa.ask(codec.configuration()) == codec.Configuration(1.2, 60.0)
     voa.attenuation.set(20.0).wait(WAIT_S)
     voa.home().wait(WAIT_S)
-    with pytest.raises(InstrumentError, match=r"lab\.voa: error 2, 'bad command' in answer to 'XYZ'"):
+    with pytest.raises(InstrumentError, match=r"lab\.dev: error 2, 'bad command' in answer to 'XYZ'"):
         voa.ask(Query.text("XYZ", accepted))
     assert transport.exhausted
 

@@ -12,7 +12,6 @@ from drivers.delay_line import oz_odl650_codec as codec
 from drivers.delay_line.oz_odl650 import OzOdl650
 from qdci_lab.errors import AcquisitionError, InstrumentError, LocalProtocolError, RemoteProtocolError
 from qdci_lab.transport.memory import MemoryTransport
-from qdci_lab.transport.scripted import ScriptedTransport
 
 WAIT_S = 5.0
 STEPS_PER_POLL = 5000
@@ -70,12 +69,10 @@ def delay_line(connected: Any, line: Line) -> Any:
     return connected(OzOdl650, MemoryTransport(line.answer, chunk=4))
 
 
-def test_it_speaks_as_the_transcript_does(transcript: Any, clock: Any):
-    transport = ScriptedTransport(transcript("oz_odl650"), terminator=b"\r\n", reply_end=b"\r\n", chunk=3)
-    transport.open()
-    delay_line = OzOdl650("scripted", name="odl", label="lab.odl", transport=transport, clock=clock)
+def test_it_speaks_as_the_transcript_does(transcript: Any, scripted_line: Any):
+    delay_line, transport = scripted_line(OzOdl650, transcript("oz_odl650"))
     assert delay_line.identify() == "ODL-650-MCV1.0_ 180234"
-    with pytest.raises(InstrumentError, match=r"lab\.odl: .*home\(\)"):
+    with pytest.raises(InstrumentError, match=r"lab\.dev: .*home\(\)"):
         delay_line.move(100.0)
     assert delay_line.ask(codec.home()) is None
     assert delay_line.ask_delay_ps() == 0.0
