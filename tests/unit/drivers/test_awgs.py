@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from ophyd.utils import LimitError
 
+from drivers.awg.waveforms import Waveforms
 from qdci_lab.errors import InstrumentError, LocalProtocolError, TransportTimeout
+from qdci_lab.wire.message import Command
 from tests.unit.drivers.awgs import CHANNELS, M8195A, M8196A, Awg, FakeAwg, noise
 
 WAIT_S = 5.0
@@ -27,6 +29,26 @@ def fake(model: Awg) -> FakeAwg:
 @pytest.fixture
 def awg(connected: Callable[..., Any], model: Awg, fake: FakeAwg) -> Any:
     return connected(model.driver, fake)
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "sample_rate_hz"), [("keysight_m8195a", 1280, 16e9), ("keysight_m8196a", 128, 90e9)]
+)
+def test_it_speaks_as_the_transcript_does(
+    transcript: Any, scripted: Any, name: str, length: int, sample_rate_hz: float
+):
+    awg, transport = scripted(MODELS[name].driver, transcript(name))
+    ramp = np.resize(np.arange(32, 96, dtype=np.int8), length)
+    level = np.full(length, 65, dtype=np.int8)
+    awg.set(Waveforms({1: ramp, 2: level}, sample_rate_hz, {1: 0.8, 2: 0.5}, {1: 0.0, 2: 0.1})).wait(WAIT_S)
+    assert awg.running.last is True
+    awg.halt().wait(WAIT_S)
+    assert awg.running.last is False
+    with pytest.raises(InstrumentError, match=r"lab\.dev: error -223, 'Too much data'"):
+        awg.connection.checked(Command.text(f":TRAC1:DATA 1,{length},1,2,3"))
+    awg.make_safe().wait(WAIT_S)
+    assert awg.running.last is False
+    assert transport.exhausted
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,10 @@ from typing import Any
 
 import bluesky.plans as bp
 import pytest
-from ophyd.utils import LimitError
 
 from drivers.laser.coherent_mtp1000 import CoherentMtp1000
 from drivers.laser.coherent_mtp1000_codec import Emission, Power, Wavelength
-from qdci_lab.errors import AcquisitionError, LocalProtocolError
+from qdci_lab.errors import LocalProtocolError
 from tests.unit.drivers.sources import FakeMtp1000
 
 WAIT_S = 5.0
@@ -46,35 +45,6 @@ def test_settings_are_set_and_read_back(laser: Any, fake: FakeMtp1000):
 def test_connecting_leaves_the_light_as_it_is(laser: Any, fake: FakeMtp1000):
     assert not [message for message in fake.written if not message.endswith(b"?") and message != b"*CLS"]
     assert laser.blades.last == "LaserBlade,,,SwitchBlade,,,,,"
-
-
-@pytest.mark.parametrize(
-    ("signal", "value", "message"),
-    [
-        ("wavelength", 1310.0, "dev_wavelength: 1310 nm is below the bound of 1527.6 nm"),
-        ("power", 17.0, "dev_power: 17 dBm is above the bound of 16 dBm"),
-        ("emission", 2, "dev_emission: 2 is above the bound of 1"),
-    ],
-)
-def test_what_no_blade_can_do_is_refused_before_anything_is_sent(
-    laser: Any, fake: FakeMtp1000, signal: str, value: float, message: str
-):
-    before = len(fake.written)
-    with pytest.raises(LimitError, match=message):
-        getattr(laser, signal).set(value)
-    assert len(fake.written) == before
-
-
-def test_it_waits_on_the_labs_clock_until_the_laser_has_settled(laser: Any, fake: FakeMtp1000, clock: Any):
-    fake.busy_after_command = 5
-    laser.wavelength.set(1540.0).wait(WAIT_S)
-    assert clock.now_ps() == 5 * 20_000_000_000
-
-
-def test_a_laser_that_never_settles_is_reported(laser: Any, fake: FakeMtp1000):
-    fake.busy_after_command = 10**9
-    with pytest.raises(AcquisitionError, match=r"lab\.dev: still busy after 30 s"):
-        laser.power.set(8.0).wait(WAIT_S)
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,6 @@ def test_options_that_no_output_has_are_refused(fake: FakeE36312A, options: dict
         KeysightE36312A("memory", name="dev", transport=fake, **options)
 
 
-def test_it_waits_until_the_instrument_has_settled(supply: Any, fake: FakeE36312A, clock: Any):
-    fake.busy_after_command = 3
-    supply.voltage_setpoint.set(1.0).wait(WAIT_S)
-    assert fake.written.count(b"*OPC?") == 4
-    assert clock.now_ps() == 3 * 20_000_000_000
-
-
 def test_a_value_that_the_instrument_rounds_is_reported(supply: Any, fake: FakeE36312A):
     fake._obey, obey = lambda unit: "+1.00200000E+00" if unit == ":VOLT? (@2)" else obey(unit), fake._obey
     with pytest.raises(AcquisitionError, match=r"dev_voltage_setpoint: set to 1.0 V, but .* 1.002 V"):

@@ -5,7 +5,6 @@ from typing import Any
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
-import numpy as np
 import pytest
 from bluesky.simulators import check_limits
 from hypothesis import given
@@ -15,7 +14,6 @@ from ophyd.utils import LimitError
 from drivers.awg.keysight_m819x_codec import CHUNK_SAMPLES, Amplitude, Offset, OutputState, RunState, Samples
 from drivers.awg.keysight_m8195a import KeysightM8195A
 from drivers.awg.keysight_m8195a_codec import MEMORY, FourChannels, Raster, divider
-from drivers.awg.waveforms import Waveforms
 from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError
 from qdci_lab.wire.message import Command
 from qdci_lab.wire.scpi import block_data
@@ -32,20 +30,6 @@ def fake() -> FakeM8195A:
 @pytest.fixture
 def awg(connected: Callable[..., Any], fake: FakeM8195A) -> Any:
     return connected(KeysightM8195A, fake)
-
-
-def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
-    awg, transport = scripted(KeysightM8195A, transcript("keysight_m8195a"))
-    ramp = np.resize(np.arange(32, 96, dtype=np.int8), 1280)
-    level = np.full(1280, 65, dtype=np.int8)
-    awg.set(Waveforms({1: ramp, 2: level}, 16e9, {1: 0.8, 2: 0.5}, {1: 0.0, 2: 0.1})).wait(WAIT_S)
-    assert awg.running.last is True
-    awg.halt().wait(WAIT_S)
-    assert awg.running.last is False
-    with pytest.raises(InstrumentError, match=r"lab\.dev: error -223, 'Too much data'"):
-        awg.connection.checked(Command.text(":TRAC1:DATA 1,1280,1,2,3"))
-    awg.make_safe().wait(WAIT_S)
-    assert transport.exhausted
 
 
 def test_it_plays_the_first_segment_of_external_memory(awg: Any, fake: FakeM8195A):

@@ -2,16 +2,13 @@ from collections.abc import Callable
 from typing import Any
 
 import bluesky.plan_stubs as bps
-import numpy as np
 import pytest
 from bluesky import RunEngine
 from ophyd.utils import LimitError
 
 from drivers.awg.keysight_m8196a import KeysightM8196A
 from drivers.awg.keysight_m8196a_codec import MEMORY, Raster
-from drivers.awg.waveforms import Waveforms
-from qdci_lab.errors import InstrumentError, LocalProtocolError, RemoteProtocolError
-from qdci_lab.wire.message import Command
+from qdci_lab.errors import LocalProtocolError, RemoteProtocolError
 from tests.unit.drivers.awgs import CHANNELS, M8196A, FakeM8196A, noise
 
 WAIT_S = 5.0
@@ -25,20 +22,6 @@ def fake() -> FakeM8196A:
 @pytest.fixture
 def awg(connected: Callable[..., Any], fake: FakeM8196A) -> Any:
     return connected(KeysightM8196A, fake)
-
-
-def test_it_speaks_as_the_transcript_does(transcript: Any, scripted: Any):
-    awg, transport = scripted(KeysightM8196A, transcript("keysight_m8196a"))
-    ramp = np.resize(np.arange(32, 96, dtype=np.int8), 128)
-    level = np.full(128, 65, dtype=np.int8)
-    awg.set(Waveforms({1: ramp, 2: level}, 90e9, {1: 0.8, 2: 0.5}, {1: 0.0, 2: 0.1})).wait(WAIT_S)
-    assert awg.running.last is True
-    awg.halt().wait(WAIT_S)
-    with pytest.raises(InstrumentError, match=r"lab\.dev: error -223, 'Too much data'"):
-        awg.connection.checked(Command.text(":TRAC1:DATA 1,128,1,2,3"))
-    awg.make_safe().wait(WAIT_S)
-    assert awg.running.last is False
-    assert transport.exhausted
 
 
 def test_nothing_is_said_that_only_its_sibling_understands(awg: Any, fake: FakeM8196A):

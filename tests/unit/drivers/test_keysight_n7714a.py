@@ -3,11 +3,10 @@ from typing import Any
 
 import bluesky.plans as bp
 import pytest
-from ophyd.utils import LimitError
 
 from drivers.keysight_n77xx_codec import LaserWavelength
 from drivers.laser.keysight_n7714a import KeysightN7714A
-from qdci_lab.errors import AcquisitionError, InstrumentError, LocalProtocolError
+from qdci_lab.errors import InstrumentError, LocalProtocolError
 from tests.unit.drivers.sources import FakeN7714A
 
 WAIT_S = 5.0
@@ -60,34 +59,6 @@ def test_auto_mode_is_entered_only_where_it_is_needed(laser: Any, fake: FakeN771
     fake.registers[":SOUR4:WAV:AUTO"] = "0"
     laser.wavelength.set(1545.0).wait(WAIT_S)
     assert fake.registers[":SOUR4:WAV:AUTO"] == "1"
-
-
-@pytest.mark.parametrize(
-    ("signal", "value", "message"),
-    [
-        ("wavelength", 1600.0, "dev_wavelength: 1600 nm is above the bound of 1565.5 nm"),
-        ("power", 5.0, "dev_power: 5 dBm is below the bound of 6 dBm"),
-        ("emission", 3, "dev_emission: 3 is above the bound of 1"),
-    ],
-)
-def test_the_lasers_own_limits_hold(laser: Any, fake: FakeN7714A, signal: str, value: float, message: str):
-    before = len(fake.written)
-    with pytest.raises(LimitError, match=message):
-        getattr(laser, signal).set(value)
-    assert len(fake.written) == before
-
-
-def test_a_change_waits_until_the_laser_has_settled(laser: Any, fake: FakeN7714A, clock: Any):
-    fake.busy_after_command = 100
-    began_ps = clock.now_ps()
-    laser.emission.set(1).wait(WAIT_S)
-    assert clock.now_ps() - began_ps == 100 * 20_000_000_000
-
-
-def test_a_laser_that_never_settles_is_reported(laser: Any, fake: FakeN7714A):
-    fake.busy_after_command = 10**9
-    with pytest.raises(AcquisitionError, match=r"lab\.dev: still busy after 30 s"):
-        laser.emission.set(1).wait(WAIT_S)
 
 
 def test_the_safe_state_is_dark(laser: Any, fake: FakeN7714A):

@@ -7,8 +7,9 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngine
+from ophyd.utils import LimitError
 
-from qdci_lab.errors import InstrumentError, RemoteProtocolError, TransportTimeout
+from qdci_lab.errors import AcquisitionError, InstrumentError, RemoteProtocolError, TransportTimeout
 from tests.unit.drivers.fake_scpi import FakeScpi
 from tests.unit.drivers.sources import E36312A, ITC4001, MTP1000, N7714A, Source
 
@@ -63,6 +64,57 @@ def test_every_number_has_a_unit_and_reading_does_no_io(source: Any, fake: FakeS
     numbers = {name: key["units"] for name, key in keys.items() if key["dtype"] != "string"}
     assert numbers == {f"dev_{signal}": unit for signal, unit in units.items()}
     assert len(fake.written) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "signal", "value", "message"),
+    [
+        ("coherent_mtp1000", "wavelength", 1310.0, "dev_wavelength: 1310 nm is below the bound of 1527.6 nm"),
+        ("coherent_mtp1000", "power", 17.0, "dev_power: 17 dBm is above the bound of 16 dBm"),
+        ("coherent_mtp1000", "emission", 2, "dev_emission: 2 is above the bound of 1"),
+        ("keysight_n7714a", "wavelength", 1600.0, "dev_wavelength: 1600 nm is above the bound of 1565.5 nm"),
+        ("keysight_n7714a", "power", 5.0, "dev_power: 5 dBm is below the bound of 6 dBm"),
+        ("keysight_n7714a", "emission", 3, "dev_emission: 3 is above the bound of 1"),
+    ],
+    indirect=["model"],
+)
+def test_what_a_laser_cannot_do_is_refused_before_anything_is_sent(
+    source: Any, fake: FakeScpi, signal: str, value: float, message: str
+):
+    before = len(fake.written)
+    with pytest.raises(LimitError, match=message):
+        getattr(source, signal).set(value)
+    assert len(fake.written) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "signal", "value", "polls"),
+    [
+        ("coherent_mtp1000", "wavelength", 1540.0, 5),
+        ("keysight_n7714a", "emission", 1, 100),
+        ("keysight_e36312a", "voltage_setpoint", 1.0, 3),
+    ],
+    indirect=["model"],
+)
+def test_it_waits_on_the_labs_clock_until_the_instrument_has_settled(
+    source: Any, fake: FakeScpi, clock: Any, signal: str, value: float, polls: int
+):
+    fake.busy_after_command = polls
+    began_ps = clock.now_ps()
+    getattr(source, signal).set(value).wait(WAIT_S)
+    assert fake.written.count(b"*OPC?") == polls + 1
+    assert clock.now_ps() - began_ps == polls * 20_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "signal", "value"),
+    [("coherent_mtp1000", "power", 8.0), ("keysight_n7714a", "emission", 1)],
+    indirect=["model"],
+)
+def test_a_laser_that_never_settles_is_reported(source: Any, fake: FakeScpi, signal: str, value: float):
+    fake.busy_after_command = 10**9
+    with pytest.raises(AcquisitionError, match=r"lab\.dev: still busy after 30 s"):
+        getattr(source, signal).set(value).wait(WAIT_S)
 
 
 @pytest.mark.parametrize(
