@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from qdci_lab.analysis.key_relay import KeyDeposits, relay
 from qdci_lab.clock import LabClock
 from qdci_lab.progress import Column
 from qdci_lab.record.parts import ELAPSED, NUMBER, JoinedRun
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import earlier_parts
 
@@ -172,14 +170,6 @@ class _Node:
         })  # fmt: skip
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_accumulation(run, path)
-
-
-def _conclude(rows: Sequence[Mapping[str, Any]]) -> str:
-    return accumulation_told(rows)
-
-
 REPORT = Report(
     columns=(
         Column("step_core", "core", "{:.0f}"),
@@ -209,6 +199,6 @@ REPORT = Report(
         "longest_gap_s": "relay_longest_gap",
         "gap_end_s": "relay_gap_end",
     },
-    draw=_draw,
-    conclude=_conclude,
+    draw=draw_accumulation,
+    conclude=accumulation_told,
 )

@@ -8,7 +8,6 @@ with less of it has more key, and bears more classical power. How much more, fol
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -21,7 +20,6 @@ from plans.preprocessors import experiment
 from plans.quantum_link import check_acquisition, classical_light_on, link_up, measure_link, moved_by_link
 from plans.stubs import Findings, set_in_turn
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import sweep
 
@@ -155,10 +153,6 @@ def _label(point: tuple[int, str, float]) -> str:
     return f"core {core}, {direction}, {power_dbm:g} dBm"
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_allocations(run, path)
-
-
 REPORT = Report(
     columns=(
         Column("allocation_core", "core", "{:.0f}"),
@@ -182,6 +176,6 @@ REPORT = Report(
         "duration_s": "link_duration",
         "lab_time_s": "link_lab_time",
     },
-    draw=_draw,
+    draw=draw_allocations,
     conclude=lambda rows: told(allocations_of(rows)),
 )

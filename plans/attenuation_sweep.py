@@ -6,7 +6,6 @@ drawn beside those of the testbed that they belong to.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -16,7 +15,6 @@ from plans.attenuation_figure import draw_attenuation_sweep
 from plans.preprocessors import experiment
 from plans.quantum_link import measure_link, prepare_link, with_loss_put_back
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import sweep
 
@@ -75,10 +73,6 @@ def _check(link: Any, losses_db: Sequence[float], detections: float, max_duratio
     link.max_duration.check_value(max_duration_s)
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_attenuation_sweep(run, path)
-
-
 REPORT = Report(
     columns=(
         Column("link_added_loss", "added dB", "{:.2f}"),
@@ -104,5 +98,5 @@ REPORT = Report(
         "duration_s": "link_duration",
         "lab_time_s": "link_lab_time",
     },
-    draw=_draw,
+    draw=draw_attenuation_sweep,
 )

@@ -13,7 +13,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -28,7 +27,6 @@ from plans.step_summary import StepSummary
 from plans.stubs import read_together, set_in_turn, trigger_in_turn
 from qdci_lab.errors import AcquisitionError, SynchronisationError
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import sweep
 
@@ -344,10 +342,6 @@ def _is_misaligned(link: Any, reading: dict[str, Any]) -> bool:
     return any(error > TARGET_ERROR for error in errors)
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_core_switching(run, path)
-
-
 REPORT = Report(
     columns=(
         Column("step_core", "core", "{:.0f}"),
@@ -372,5 +366,5 @@ REPORT = Report(
         "duration_s": "step_duration",
         "lab_time_s": "step_lab_time",
     },
-    draw=_draw,
+    draw=draw_core_switching,
 )

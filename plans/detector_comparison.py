@@ -8,9 +8,8 @@ paper and not imitated: its published rate is drawn beside and not aimed at.
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -23,7 +22,6 @@ from plans.polarization import align_polarization, fine_descent, rough_descent
 from plans.preprocessors import experiment
 from plans.stubs import Findings, read_together, set_in_turn, trigger_in_turn
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import sweep
 
@@ -181,14 +179,6 @@ class _Comparison:
         return float((yield from bps.rd(self.link.now, default_value=0.0)))
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_detectors(run, path)
-
-
-def _conclude(rows: Sequence[Mapping[str, Any]]) -> str:
-    return comparison_told(rows)
-
-
 REPORT = Report(
     columns=(
         Column("set_number", "0 SNSPD, 1 InGaAs", "{:.0f}"),
@@ -213,6 +203,6 @@ REPORT = Report(
         "count_rate_hz": "link_count_rate",
         "lab_time_s": "link_lab_time",
     },
-    draw=_draw,
-    conclude=_conclude,
+    draw=draw_detectors,
+    conclude=comparison_told,
 )

@@ -7,7 +7,6 @@ are left; the interruption is logged among the gaps, and time spent measuring (`
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -21,7 +20,6 @@ from plans.quantum_link import prepare_link, with_loss_put_back
 from plans.stability_figure import draw_stability
 from plans.stubs import read_together
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import sweep
 from qdci_lab.units import ps_to_seconds
@@ -138,10 +136,6 @@ def _check(link: Any, hours: float, every_s: float, block_s: float, added_loss_d
     return max(1, math.floor(hours * S_PER_HOUR / every_s))
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_stability(run, path)
-
-
 REPORT = Report(
     columns=(
         Column("campaign_elapsed", "hours", "{:.3f}", 1.0 / S_PER_HOUR),
@@ -160,5 +154,5 @@ REPORT = Report(
         "visibility": "link_visibility",
         "detection_rate_hz": "link_detection_rate",
     },
-    draw=_draw,
+    draw=draw_stability,
 )

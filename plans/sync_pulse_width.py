@@ -8,7 +8,6 @@ regular clock is the jitter that a receiver would inherit.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -22,7 +21,6 @@ from plans.sync_pulse_figure import draw_sync_pulses
 from plans.sync_pulses import OPTICAL, SOURCES, TRACES, pulses_of, widths_told
 from qdci_lab.errors import AcquisitionError
 from qdci_lab.progress import Column
-from qdci_lab.record.replay import Run
 from qdci_lab.report import Report
 from qdci_lab.sweep import PointMark, sweep
 
@@ -165,10 +163,6 @@ def _check_within_range(link: Any, voltage_v: NDArray[np.float64], channel: int)
         )
 
 
-def _draw(run: Run, path: Path) -> None:
-    draw_sync_pulses(run, path)
-
-
 REPORT = Report(
     columns=(
         Column("sync_source", "source (1 cable, 2 optical)", "{:.0f}"),
@@ -184,6 +178,6 @@ REPORT = Report(
         "fwhm_spread_ps": "sync_fwhm_spread", "jitter_ps": "sync_jitter", "jitter_error_ps": "sync_jitter_error",
         "arrival_ps": "sync_arrival", "height_v": "sync_height",
     },
-    draw=_draw,
+    draw=draw_sync_pulses,
     conclude=widths_told,
 )  # fmt: skip

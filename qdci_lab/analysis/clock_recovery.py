@@ -6,16 +6,19 @@ significant, a parabola.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdci_lab.analysis.slot_clock import SlotClock
 from qdci_lab.errors import SynchronisationError
-from qdci_lab.units import PS_PER_S
+from qdci_lab.units import PS_PER_S, seconds_to_ps
 
 Array = NDArray[np.float64]
+Lock = TypeVar("Lock")
 
 _OVERSAMPLING = 4
 _BLOCKS_PER_CYCLE = 8
@@ -43,6 +46,24 @@ class ClockSearch:
             raise ValueError(f"ranges of a clock search must be positive: {self}")
         if not 0.0 < self.false_alarm < 1.0:
             raise ValueError(f"false-alarm probability {self.false_alarm} must lie between 0 and 1")
+
+
+def search_growing_spans(
+    times_ps: NDArray[np.int64], search: ClockSearch, lock: Callable[[NDArray[np.bool_]], Lock]
+) -> Lock:
+    """The first lock that `lock` makes of the tags (a mask) in the first span, in twice that span, and so on.
+
+    Raises the SynchronisationError of the last attempt.
+    """
+    span_ps = seconds_to_ps(search.first_span_s)
+    while True:
+        searched = times_ps < int(times_ps.min()) + span_ps
+        try:
+            return lock(searched)
+        except SynchronisationError:
+            if searched.all() or span_ps >= seconds_to_ps(search.last_span_s):
+                raise
+        span_ps *= 2
 
 
 @dataclass(frozen=True)

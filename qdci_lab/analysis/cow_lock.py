@@ -11,11 +11,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from qdci_lab.analysis.clock_recovery import ClockSearch, recover_clock
+from qdci_lab.analysis.clock_recovery import ClockSearch, recover_clock, search_growing_spans
 from qdci_lab.analysis.cow_code import CowCode
 from qdci_lab.analysis.slot_clock import SlotClock
 from qdci_lab.errors import SynchronisationError
-from qdci_lab.units import seconds_to_ps
 
 DATA = 0
 _AMBIGUITY = 0.8
@@ -55,15 +54,9 @@ def lock_on(
     """
     if times_ps.size == 0:
         raise SynchronisationError("no tags of the receiver's detectors: nothing to lock on")
-    span_ps = seconds_to_ps(search.first_span_s)
-    while True:
-        searched = times_ps < int(times_ps.min()) + span_ps
-        try:
-            return _locked(times_ps[searched], detectors[searched], code, period_ps, search)
-        except SynchronisationError:
-            if searched.all() or span_ps >= seconds_to_ps(search.last_span_s):
-                raise
-        span_ps *= 2
+    return search_growing_spans(
+        times_ps, search, lambda part: _locked(times_ps[part], detectors[part], code, period_ps, search)
+    )
 
 
 def _locked(

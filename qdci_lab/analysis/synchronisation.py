@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdci_lab.analysis.clock_recovery import ClockSearch, recover_clock
+from qdci_lab.analysis.clock_recovery import ClockSearch, recover_clock, search_growing_spans
 from qdci_lab.analysis.code import SymbolCode, X, Z
 from qdci_lab.analysis.receiver import Receiver
 from qdci_lab.analysis.slot_clock import SlotClock
 from qdci_lab.errors import SynchronisationError
-from qdci_lab.units import seconds_to_ps
 
 Array = NDArray[np.float64]
 
@@ -81,15 +80,9 @@ def synchronise(
         raise SynchronisationError(
             f"not locked: no tags of the detectors at inputs {receiver.inputs}: nothing to lock on"
         )
-    span_ps = seconds_to_ps(limits.first_span_s)
-    while True:
-        searched = times < int(times.min()) + span_ps
-        try:
-            return _lock(times[searched], detectors[searched], code, intensities, period_ps, limits)
-        except SynchronisationError:
-            if searched.all() or span_ps >= seconds_to_ps(limits.last_span_s):
-                raise
-        span_ps *= 2
+    return search_growing_spans(
+        times, limits, lambda part: _lock(times[part], detectors[part], code, intensities, period_ps, limits)
+    )
 
 
 def _lock(
