@@ -35,6 +35,8 @@ class Descent:
     retardation per unit of gradient, and `momentum` the share of the last stride that is gone again, which crosses
     the flat valleys that squeezers with nearly parallel axes have. The descent ends when the gradient is shorter than
     `tolerance` (error rates' sum per radian), or after `iterations`; `longest_s` bounds each acquisition, in lab time.
+    A sum of error rates above `good_enough` is taken for another stationary point than the minimum: those have one or
+    two, and the minimum what noise and the receiver's own errors leave.
     With `overshoot_v` every voltage is approached from so far below, which makes squeezers with play repeatable if it
     is more than twice the play.
     """
@@ -46,7 +48,7 @@ class Descent:
     momentum: float = 0.5
     iterations: int = 60
     tolerance: float = 0.008
-    good_enough: float = 0.06
+    good_enough: float = 0.1
     restarts: int = 4
     longest_s: float = 60.0
     overshoot_v: float = 0.0
@@ -68,7 +70,7 @@ class Descent:
 def rough_descent(link: Any) -> Descent:
     """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
     return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05, good_enough=0.1,
+        volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05,
         iterations=40, longest_s=60.0, start_rad=QUARTER_TURNS_RAD,
     )  # fmt: skip
 
@@ -79,7 +81,7 @@ def fine_descent(link: Any) -> Descent:
     Little momentum: after a drift of twenty minutes one stride leads there, and more of it would lead beyond.
     """
     return Descent(
-        volts_per_pi=link.receiver.volts_per_pi, detections=6000.0, tolerance=0.05, good_enough=0.1,
+        volts_per_pi=link.receiver.volts_per_pi, detections=6000.0, tolerance=0.05,
         iterations=12, longest_s=60.0, momentum=0.2, from_here=True,
     )  # fmt: skip
 
