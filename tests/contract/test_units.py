@@ -29,6 +29,7 @@ def descriptors(session) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def devices(session, descriptors) -> Any:
     assert descriptors
+    session.everything()["alice.oscilloscope"].trigger().wait(30.0)  # no part of a key rate's acquisition
     return session.everything()
 
 
@@ -43,8 +44,6 @@ def test_these_are_all_devices(devices):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_number_of_a_device_has_a_unit(devices, role):
-    if role == "alice.oscilloscope":  # no part of a key rate's acquisition
-        devices[role].trigger().wait(30.0)
     described = devices[role].describe(), devices[role].describe_configuration()
     assert any(key["dtype"] != "string" for keys in described for key in keys.values())
     assert [name for keys in described for name in without_unit(keys)] == []
