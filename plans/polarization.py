@@ -53,7 +53,7 @@ class Descent:
     longest_s: float = 60.0
     overshoot_v: float = 0.0
     seed: int = 20_260
-    start_rad: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    start_rad: tuple[float, float, float, float] = QUARTER_TURNS_RAD
     from_here: bool = False
     """Begin where the squeezers stand, for light that has drifted a little, and not at `start_rad`."""
 
@@ -71,7 +71,7 @@ def rough_descent(link: Any) -> Descent:
     """From anywhere on the sphere to a few hundredths of a radian, with acquisitions of less than a second."""
     return Descent(
         volts_per_pi=link.receiver.volts_per_pi, detections=3000.0, tolerance=0.05,
-        iterations=40, longest_s=60.0, start_rad=QUARTER_TURNS_RAD,
+        iterations=40, longest_s=60.0,
     )  # fmt: skip
 
 
