@@ -120,6 +120,7 @@ def test_stray_light_fluctuates_slowly_about_its_mean():
     assert knots.std() == pytest.approx(150.0, rel=0.11)
     between = [fibre.stray_hz_per_nm(step) for step in (0, 45, 90, 135, 180)]
     assert np.allclose(np.diff(between), (between[-1] - between[0]) / 4)
+    assert [fibre.stray_hz_per_nm(180 * knot) for knot in (999, 3, 500)] == [knots[999], knots[3], knots[500]]
     dark = light_of(fibre, step=7)
     assert dark.noise_w_per_nm / photon_energy_j(1550e-9) == pytest.approx(fibre.stray_hz_per_nm(7))
 
@@ -207,6 +208,25 @@ def test_a_switch_turns_polarization_at_random_at_each_change():
         assert line.jones is not None
         kept.append(abs(np.vdot(phase_state(0.0), line.jones)) ** 2)
     assert stats.kstest(kept, "uniform").pvalue > FALSE_ALARM
+
+
+def test_each_path_through_a_switch_has_a_turn_of_its_own_that_holds_until_the_next_change():
+    def turned(switch: OpticalSwitch, ingress: int, egress: int, since_ps: int) -> list[complex]:
+        carrier = Light(lines=(Line(1550e-9, 1.0, phase_state(0.0)),))
+        settings = Settings({"connections": frozenset({(ingress, egress)})}, {"connections": since_ps})
+        light = switch.propagate({str(ingress): carrier}, settings, (str(egress),))[str(egress)]
+        assert isinstance(light, Light)
+        assert light.lines[0].jones is not None
+        return list(light.lines[0].jones)
+
+    switch, other = (
+        OpticalSwitch(OpticalSwitchParameters(2, 2, 1.0, turns_polarization=True), STREAM) for _ in range(2)
+    )
+    asked = [(1, 3, 0), (1, 3, 0), (2, 4, 0), (1, 3, 7), (2, 3, 7), (1, 3, 0)]
+    found = [turned(switch, *when) for when in asked]
+    assert found[0] == found[1] == found[5]
+    assert len({tuple(turn) for turn in found}) == 4
+    assert found[::-1] == [turned(other, *when) for when in asked[::-1]]
 
 
 CORES = {
